@@ -61,7 +61,7 @@ def _bind_private() -> "tuple[Callable[..., int], Callable[[], int], Callable[[i
         _flags_ = _ctypes.FUNCFLAG_CDECL | _ctypes.FUNCFLAG_USE_ERRNO
         _restype_ = Long
 
-    handle = _ctypes.dlopen(None, os.RTLD_NOW)
+    handle = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]
     function = Function(_ctypes.dlsym(handle, "syscall"))
     function.argtypes = (Long, Pointer, Pointer, Pointer, Pointer, Pointer, Pointer)
     return function, _ctypes.get_errno, lambda size: (Byte * size)()
