@@ -1,0 +1,166 @@
+"""Fixtures: see `runtime`, `bundles` and `host` for what they hand out."""
+
+import os
+import shutil
+import signal
+import tempfile
+
+import pytest
+
+from . import host
+from .bundles import Bundle, default_config, programs
+from .runtime import Children, Container, Report, Runtime
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOKEN = "pt%d" % os.getpid()
+
+
+def pytest_collection_modifyitems(items):
+    """Everything here needs root; say so once per test when it is missing."""
+    no_root = pytest.mark.skip(reason="needs root")
+    for item in items:
+        if str(item.path).startswith(HERE):
+            item.add_marker(pytest.mark.root)
+            if os.geteuid() != 0:
+                item.add_marker(no_root)
+
+
+@pytest.fixture(scope="session")
+def workshop():
+    """The folder for everything of this session; also makes this process the host of the containers."""
+    host.become_test_host()
+    old = os.umask(0o022)
+    folder = tempfile.mkdtemp(prefix=TOKEN + "-")
+    os.chmod(folder, 0o755)
+    yield folder
+    os.umask(old)
+    host.remove_cgroups(host.cgroup_dirs(TOKEN))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def tools(workshop):
+    folder = os.path.join(workshop, "tools")
+    os.mkdir(folder)
+    return programs(folder)
+
+
+@pytest.fixture
+def work(workshop):
+    """A folder for one test."""
+    folder = tempfile.mkdtemp(prefix="t-", dir=workshop)
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(work, request):
+    """Fail the test when it leaves a mount, a cgroup, a process or a state directory."""
+    mounts = host.mount_table()
+    yield
+    left = []
+    root = os.path.join(work, "state")
+    if os.path.isdir(root):
+        names = sorted(n for n in os.listdir(root) if not n.startswith("."))
+        if names:
+            left.append("state: %s" % names)
+    cgroups = {c for c in host.cgroup_dirs(TOKEN) if not c.endswith("/" + TOKEN)}
+    if cgroups:
+        left.append("cgroups: %s" % sorted(cgroups))
+    Children.collect()
+    processes = {}
+    for _ in range(100):
+        processes = host.children()
+        if not processes:
+            break
+        signal.sigtimedwait([], 0.01)
+        Children.collect()
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+        Children.wait(pid, 5)
+    if processes:
+        left.append("processes: %s" % processes)
+    now = host.mount_table()
+    if now != mounts:
+        new = [m for m in now if m not in mounts]
+        lost = [m for m in mounts if m not in now]
+        left.append("mounts: new %s, lost %s" % (new, lost))
+        for m in new:
+            host.umount(m[0])
+    host.remove_cgroups(cgroups)
+    Children.collect()
+    Children.ended.clear()
+    if left:
+        pytest.fail("the test left behind: " + "; ".join(left))
+
+
+@pytest.fixture
+def pyoci(work):
+    """The runtime under test: pyoci("state", "x") -> Result."""
+    return Runtime(work)
+
+
+@pytest.fixture
+def fresh_id(request):
+    """Makes ids that are unique on this machine."""
+    numbers = iter(range(10000))
+    return lambda: "%s-%d" % (TOKEN, next(numbers))
+
+
+@pytest.fixture
+def bundle(work, tools, fresh_id):
+    """Factory: bundle(edit, ..., args=[...]) -> Bundle with a cgroup path of its own."""
+    count = iter(range(10000))
+
+    def make(*edits, args=("/bin/probe",)):
+        config = default_config(args)
+        config["linux"]["cgroupsPath"] = "/%s/c%s" % (TOKEN, fresh_id())
+        return Bundle(os.path.join(work, "b%d" % next(count)), config, tools).edit(*edits)
+
+    return make
+
+
+@pytest.fixture
+def container(pyoci, bundle, fresh_id):
+    """Factory: container(edit, ..., args=[...]) -> Container, not created yet; deleted at the end in any case."""
+    made = []
+
+    def make(*edits, args=("/bin/probe", "--pause"), of=None, name=None):
+        one = Container(pyoci, of or bundle(*edits, args=args), name or fresh_id())
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        one.clean()
+
+
+@pytest.fixture
+def run(pyoci, bundle, fresh_id):
+    """run(edit, ..., args=[...]) -> Result of `run`."""
+
+    def go(*edits, args=("/bin/true",), flags=(), of=None, name=None, **more):
+        where = of or bundle(*edits, args=args)
+        return pyoci("run", "--bundle", where.path, *flags, name or fresh_id(), **more)
+
+    return go
+
+
+@pytest.fixture
+def inspect(run):
+    """inspect(edit, ..., probe=[...]) -> Report of a container that runs the probe with these arguments."""
+
+    def go(*edits, probe=(), **more):
+        result = run(*edits, args=["/bin/probe", *probe], **more).ok()
+        report = Report(result.json())
+        report["stderr"] = result.err
+        return report
+
+    return go
+
+
+@pytest.fixture
+def cgroup_dir():
+    """cgroup_dir(pid, controller) -> the directory of a process in that hierarchy."""
+    return host.cgroup_of
