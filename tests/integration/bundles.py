@@ -13,44 +13,21 @@ import subprocess
 from . import host
 
 DROP = object()
+# fmt: off
 APPLETS = [
-    "sh",
-    "true",
-    "false",
-    "cat",
-    "echo",
-    "id",
-    "ls",
-    "sleep",
-    "test",
-    "touch",
-    "mkdir",
-    "rm",
-    "env",
-    "pwd",
-    "kill",
-    "stat",
-    "mount",
-    "hostname",
-    "nproc",
-    "head",
-    "tr",
+    "sh", "true", "false", "cat", "echo", "id", "ls", "sleep", "test", "touch", "mkdir", "rm", "env", "pwd",
+    "kill", "stat", "mount", "hostname", "nproc", "head", "tr",
 ]
+# fmt: on
 FOLDERS = ["bin", "dev", "etc", "proc", "sys", "tmp", "run", "root", "mnt", "home", "data"]
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CAPS3 = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]
+# fmt: off
 MASKED = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/sys/firmware",
-    "/proc/scsi",
+    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
+    "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware", "/proc/scsi",
 ]
+# fmt: on
 READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 PROBE_SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "probe", "probe.c")
 

@@ -86,8 +86,9 @@ class Result:
         """Assert a clean refusal: the status, every one of `words` in the message, one error, no traceback."""
         assert self.code == code, "expected status %s: %r" % (code, self)
         assert "Traceback" not in self.text, repr(self)
+        plain = self.text.replace('\\"', '"')
         for word in words:
-            assert word in self.text, "%r is not in the message: %r" % (word, self)
+            assert word in plain, "%r is not in the message: %r" % (word, self)
         return self
 
 
@@ -196,7 +197,9 @@ class Container:
         return self.state()["status"]
 
     def kill(self, *arguments):
-        return self.runtime("kill", self.id, *map(str, arguments))
+        """kill(SIGNAL), kill("--all", SIGNAL): flags come before the id."""
+        flags = [a for a in map(str, arguments) if a.startswith("-")]
+        return self.runtime("kill", *flags, self.id, *[a for a in map(str, arguments) if not a.startswith("-")])
 
     def delete(self, *flags):
         result = self.runtime("delete", *flags, self.id)
