@@ -32,7 +32,7 @@ class Call:
     """
 
     __slots__ = (
-        "_stdout_was_closed",
+        "_stdout_closed",
         "arguments",
         "cgroup_manager",
         "command",
@@ -46,9 +46,7 @@ class Call:
         "umask",
     )
 
-    def __init__(
-        self, reading: "Reading", log: Log, *, umask: int = 0o022, stdout_was_closed: bool = False
-    ) -> None:
+    def __init__(self, reading: "Reading", log: Log, *, umask: int = 0o022, stdout_closed: bool = False) -> None:
         settings = reading.settings
         self.command = reading.command
         self.options: dict[str, Any] = reading.options
@@ -63,7 +61,7 @@ class Call:
         self.root_is_default = settings["root"] is None
         self.root = default_root(reading.command) if self.root_is_default else checked_root(settings["root"])
         self.umask = umask
-        self._stdout_was_closed = stdout_was_closed
+        self._stdout_closed = stdout_closed
 
     @property
     def id(self) -> str:
@@ -72,7 +70,7 @@ class Call:
 
     def write(self, text: str) -> None:
         """Write all of `text` to standard output, as the bytes it was made from.  Raises PyociError."""
-        if self._stdout_was_closed:  # descriptor 1 is /dev/null by now, and writing there would look like success
+        if self._stdout_closed:  # descriptor 1 is /dev/null by now, and writing there would look like success
             raise PyociError("write standard output: " + errno_text(9))
         left = memoryview(text.encode("utf-8", "surrogateescape"))
         try:

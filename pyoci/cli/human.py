@@ -54,6 +54,7 @@ def usage(command: "Command | None") -> str:
 
 def plain_help_page(command: "Command | None") -> str:
     """The help page without click."""
+    options: tuple[Option, ...]
     if command is None:
         options, rows = GLOBAL_OPTIONS, [(row.name, row.help) for row in COMMANDS.values()]
         about = "An OCI container runtime for Linux."

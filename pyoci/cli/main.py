@@ -21,10 +21,10 @@ _PREFIXES = {"create": "pyoci create failed: ", "run": "pyoci run failed: ", "ex
 
 def main(argv: list[str]) -> "NoReturn":
     """Carry out one command line (without the program's own name) and end the process."""
-    stdout_was_closed = open_standard_descriptors()
+    stdout_closed = open_standard_descriptors()
     umask = os.umask(0o022)  # the modes of what we make must not depend on the caller
     gc.disable()  # a command is over before collecting garbage pays
-    status = _run(argv, umask, stdout_was_closed)
+    status = _run(argv, umask, stdout_closed)
     os._exit(status)  # skips the interpreter's tear-down, which would cost a millisecond
 
 
@@ -33,22 +33,22 @@ def open_standard_descriptors() -> bool:
 
     Otherwise the next file that is opened would become the container's standard input or output.
     """
-    stdout_was_closed = False
+    stdout_closed = False
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            stdout_was_closed = stdout_was_closed or fd == 1
+            stdout_closed = stdout_closed or fd == 1
             null = os.open("/dev/null", os.O_RDWR)
             if null == fd:
                 os.set_inheritable(fd, True)
             else:
                 os.dup2(null, fd)
                 os.close(null)
-    return stdout_was_closed
+    return stdout_closed
 
 
-def _run(argv: list[str], umask: int, stdout_was_closed: bool) -> int:
+def _run(argv: list[str], umask: int, stdout_closed: bool) -> int:
     log = Log()
     command = prefix = ""
     try:
@@ -66,9 +66,9 @@ def _run(argv: list[str], umask: int, stdout_was_closed: bool) -> int:
         if command == "version":
             from pyoci.cli.version import text
 
-            Call(reading, log, stdout_was_closed=stdout_was_closed).write(text())
+            Call(reading, log, stdout_closed=stdout_closed).write(text())
             return 0
-        call = Call(reading, log, umask=umask, stdout_was_closed=stdout_was_closed)
+        call = Call(reading, log, umask=umask, stdout_closed=stdout_closed)
         if reading.settings["criu"]:
             log.warning("--criu has no effect")
         verb = _load(reading)
@@ -117,9 +117,8 @@ def as_pyoci_error(error: BaseException) -> PyociError:
     if isinstance(error, OSError) and error.errno is not None:
         if type(error).__str__ is not OSError.__str__:
             return PyociError(str(error))  # SyscallError names its call
-        names = " ".join(
-            os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)
-        )
+        files = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+        names = " ".join(files)
         return PyociError((names and names + ": ") + errno_text(error.errno))
     message = "internal error: %s: %s" % (type(error).__name__, error)
     return PyociError(message, where=_place(error.__traceback__), fix="this is a fault of pyoci: please report it")

@@ -126,15 +126,14 @@ def finish_arguments(command: Command, arguments: list[str]) -> list[str]:
 
 def defaults(options: tuple[Option, ...]) -> "dict[str, Any]":
     """A fresh dict of every option's default, by key."""
-    return {
-        option.key: [] if option.kind == LIST else option.default for option in options if option.name != "help"
-    }
+    known = [option for option in options if option.name != "help"]
+    return {option.key: [] if option.kind == LIST else option.default for option in known}
 
 
 def _read_options(
     words: list[str], at: int, table: tuple[Option, ...], values: "dict[str, Any]", *, stops: bool
 ) -> tuple[int, list[str]]:
-    """Read options from `words[at:]` into `values`; return where reading stopped and the positionals up to there."""
+    """Read options from `words[at:]` into `values`; return where that ended and the positionals up to there."""
     by_name = {option.name: option for option in table}
     positionals: list[str] = []
     end = len(words)
@@ -167,7 +166,7 @@ def _read_options(
 
 
 def _read_letters(words: list[str], at: int, table: tuple[Option, ...], values: "dict[str, Any]") -> int:
-    """Read a word of short options (`-d`, `-dt`, `-bDIR`, `-b=DIR`, `-b DIR`), `words[at - 1]`; return the next place."""
+    """Read `words[at - 1]`, short options (`-d`, `-dt`, `-bDIR`, `-b=DIR`, `-b DIR`); return the next place."""
     letters = words[at - 1][1:]
     while letters:
         letter, letters = letters[0], letters[1:]

@@ -30,7 +30,10 @@ ANY_NUMBER: "Final" = -1
 
 
 class Option:
-    """One option.  `short` is one letter or empty; `metavar` names the value in help; `key` is the name in Call.options."""
+    """One option.
+
+    `short` is one letter or empty; `metavar` names the value in help; `key` is the name in Call.options.
+    """
 
     __slots__ = ("choices", "default", "help", "key", "kind", "metavar", "name", "short")
 
