@@ -134,7 +134,15 @@ def _alternatives(args: "list[SeccompArg]", where: str) -> "list[list[tuple[int,
                 where=here + ".index",
                 fix="a system call has the arguments 0 to 5",
             )
-        conditions.append((arg["index"], OPERATORS[arg["op"]], arg["value"], arg.get("valueTwo", 0)))
+        values = (arg["value"], arg.get("valueTwo", 0))
+        for key, value in zip(("value", "valueTwo"), values, strict=True):
+            if not 0 <= value < 1 << 64:  # a binding would cut it down without a word
+                raise ConfigError(
+                    "%s %d: numerical result out of range" % (key, value),
+                    where="%s.%s" % (here, key),
+                    fix="system call arguments are unsigned and have 64 bits",
+                )
+        conditions.append((arg["index"], OPERATORS[arg["op"]], *values))
     if len({condition[0] for condition in conditions}) < len(conditions):
         return [[condition] for condition in conditions]
     return [conditions]
