@@ -1,0 +1,43 @@
+"""Where every pyoci process begins: find the package, hand over to `pyoci.startup`.
+
+Run as a script, isolated (-I) and without site-packages (-S), by the launcher.  Installed as `pyoci-boot`
+beside the launcher, because installers write the interpreter's path into a script's first line and nowhere
+else.  Scripts have no compiled form: this file stays short.
+"""
+
+import os
+import sys
+
+SOURCE = ""  # an editable installation has the path of the source tree here
+
+
+def package_directory() -> str:
+    """The directory that holds the package `pyoci` which was installed together with this file.
+
+    Covers virtual environments, `--user` and `--prefix` (site-packages), Debian's /usr/local
+    (dist-packages), distribution packages (python3/dist-packages), `--target` (the directory above bin) and
+    a source tree.
+    """
+    prefix = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    library = "/python%d.%d/" % sys.version_info[:2]
+    for place in (
+        SOURCE or prefix + "/lib" + library + "site-packages",
+        prefix + "/lib" + library + "dist-packages",
+        prefix + "/local/lib" + library + "dist-packages",
+        prefix + "/lib64" + library + "site-packages",
+        prefix + "/lib/python3/dist-packages",
+        prefix,
+    ):
+        if os.path.exists(place + "/pyoci/startup.py"):
+            return place
+    sys.stderr.write("pyoci: the package pyoci is not installed beside %s\n" % os.path.abspath(__file__))
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = not SOURCE
+    directory = package_directory()
+    sys.path.append(directory)
+    from pyoci import startup
+
+    startup.run(directory)

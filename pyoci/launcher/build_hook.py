@@ -1,0 +1,74 @@
+"""Hatchling's build hook: compile the launcher and install it as the command `pyoci`.
+
+A wheel built where a C compiler works holds a static executable and is for that platform; otherwise it holds a
+shell script that does the same with one more start of the interpreter.  Set PYOCI_LAUNCHER=script to build
+the latter on purpose.  Run at build time only; nothing here is in the wheel.
+"""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FLAGS = ["-std=gnu11", "-Os", "-Wall", "-Wextra", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2"]
+
+
+class LauncherHook(BuildHookInterface[Any]):
+    """Adds the two scripts `pyoci` and `pyoci-boot` to a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build both scripts; `version` is `editable` for `pip install -e`."""
+        self.scratch = tempfile.mkdtemp(prefix="pyoci-launcher-")
+        boot = os.path.join(self.scratch, "pyoci-boot")
+        write_boot(self.root, boot, source=self.root if version == "editable" else "")
+        command = os.path.join(self.scratch, "pyoci")
+        launcher = os.path.join(self.root, "pyoci", "launcher")
+        if os.environ.get("PYOCI_LAUNCHER") != "script" and compile_launcher(f"{launcher}/launcher.c", command):
+            build_data["tag"] = "py3-none-" + sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        else:
+            shutil.copyfile(f"{launcher}/launcher.sh", command)
+        os.chmod(command, 0o755)
+        build_data["shared_scripts"].update({command: "pyoci", boot: "pyoci-boot"})
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what initialize made; the wheel is written."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def write_boot(root: str, target: str, source: str) -> None:
+    """Write pyoci/boot.py as a script whose first line installers replace by their interpreter's path."""
+    with open(os.path.join(root, "pyoci", "boot.py"), encoding="utf-8") as file:
+        text = file.read()
+    marker = 'SOURCE = ""'
+    if text.count(marker) != 1:
+        raise ValueError("pyoci/boot.py has no line " + marker)
+    with open(target, "w", encoding="utf-8") as file:
+        file.write("#!python\n" + text.replace(marker, f"SOURCE = {source!r}"))
+    os.chmod(target, 0o755)
+
+
+def compile_launcher(source: str, target: str) -> bool:
+    """Compile statically, or else dynamically; False, with the reason on stderr, when neither works."""
+    compiler = shlex.split(os.environ.get("CC", "cc"))
+    reason = ""
+    for linking in (["-static"], []):
+        command = [*compiler, *FLAGS, *linking, "-s", source, "-o", target]
+        try:
+            result = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        except OSError as error:
+            reason = str(error)
+            break
+        if result.returncode == 0:
+            # It must run here: it gets as far as the script, whose first line names no interpreter yet.
+            trial = subprocess.run([target], check=False, capture_output=True, text=True)
+            if trial.returncode == 1 and trial.stderr.startswith("pyoci: cannot execute"):
+                return True
+        reason = result.stderr or "the launcher does not run here"
+    sys.stderr.write(f"pyoci: no launcher in C ({reason.strip()[-500:]}); installing the shell script\n")
+    return False
