@@ -98,7 +98,7 @@ class Log:
                 _to_stderr(line)
 
 
-def open_log(target: str, form: str, level: str, *, debug: bool) -> Log:
+def open_log(target: str, form: str, level: "str | None", *, debug: bool) -> Log:
     """The log that --log, --log-format, --log-level and --debug ask for.
 
     `target` is `[file:]PATH`, or empty for standard error.  The file is made here, so that a wrong path is an
@@ -120,12 +120,19 @@ def open_log(target: str, form: str, level: str, *, debug: bool) -> Log:
 
 def printable(text: str) -> str:
     """The text as one line without control characters: names from an image must not drive somebody's terminal."""
-    if text.isascii() and text.isprintable():
+    text = text.strip()
+    if text.isprintable():
         return text
-    table = {code: "\\x%02x" % code for code in (*range(32), *range(127, 160))}
-    table.update({0xDC00 + byte: "\\x%02x" % byte for byte in range(128, 256)})  # bytes that are no UTF-8
-    table[ord("\n")] = table[ord("\t")] = " "
-    return text.strip().translate(table).encode(errors="replace").decode()
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if letter in "\n\t":
+        return " "
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as surrogateescape keeps it
+        code -= 0xDC00
+    return "\\x%02x" % code if code < 256 else "\\u%04x" % code
 
 
 def _lines_for_a_person(level: str, text: str, extra: "Mapping[str, str | int]") -> str:

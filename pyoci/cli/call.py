@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pyoci.cli.parse import Reading
 
 DEFAULT_ROOT = "/run/pyoci"
+_UID_MAP = "/proc/self/uid_map"
 _MAKERS = ("create", "run", "restore")  # the commands that may make the state root
 
 
@@ -128,7 +129,7 @@ def _without_privileges() -> bool:
     if os.environ.get("USER") == "root":
         return False
     try:
-        with open("/proc/self/uid_map", "rb") as file:
+        with open(_UID_MAP, "rb") as file:
             return file.read().split() != [b"0", b"0", b"4294967295"]
     except OSError:
         return False

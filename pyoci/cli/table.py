@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 # What an option holds after reading, by kind:
 #   flag      bool             list      list[str], one entry for each time it is given; a comma is no separator
-#   value     str              choice    str, one of `choices`
+#   value     str              choice    str, one of `choices`, or the default
 #   count     int, from 0      int       int, or None when not given
 #   size      int in bytes (suffixes k m g t, powers of 1024; -1 is "unlimited"), or None when not given
 #   duration  float, seconds; written as in Go (`5s`, `1m30s`, `100ms`)
@@ -92,11 +92,11 @@ GLOBAL_OPTIONS = (
     Option("root", "", VALUE, None, "DIR", "directory of the containers' state (default: /run/pyoci)"),
     Option("log", "", VALUE, "", "FILE", "append log records to FILE instead of standard error"),
     Option("log-format", "", CHOICE, "text", "FORMAT", "form of log records", ("text", "json")),
-    Option("log-level", "", CHOICE, "", "LEVEL", "least level to record", ("debug", "info", "warning", "error")),
+    Option("log-level", "", CHOICE, None, "LEVEL", "least level to record", ("debug", "info", "warning", "error")),
     Option("debug", "", FLAG, False, "", "record what is being done, as --log-level debug"),
     Option("systemd-cgroup", "", FLAG, False, "", "let systemd make the cgroups; cgroupsPath is slice:prefix:name"),
     Option(
-        "cgroup-manager", "", CHOICE, "", "MANAGER", "who makes the cgroups", ("cgroupfs", "systemd", "disabled")
+        "cgroup-manager", "", CHOICE, None, "MANAGER", "who makes the cgroups", ("cgroupfs", "systemd", "disabled")
     ),
     Option("rootless", "", TRISTATE, None, "true|false|auto", "ignore that cgroups may not be changed"),
     Option("criu", "", VALUE, "", "PATH", "obsolete, has no effect"),
