@@ -1,0 +1,90 @@
+"""Stopping every process of a cgroup at once (kernel documentation: freezer-subsystem, cgroup-v2).
+
+Version 1 has the freezer hierarchy, version 2 the file cgroup.freeze (Linux 5.2).  A cgroup counts as frozen
+when it was frozen itself, not because an ancestor is.
+"""
+
+import errno
+from time import monotonic, sleep
+
+from pyoci.cgroup.tree import read, write
+from pyoci.errors import HostError, OperationError
+
+_GONE = (errno.ENOENT, errno.ENODEV)
+_TRIES = 1000
+
+
+def freeze(path: str, *, unified: bool, patience_s: float = 10.0) -> None:
+    """Freeze and wait until all are; on failure everything runs on.  Raises OperationError, HostError."""
+    try:
+        if unified:
+            _freeze_v2(path, patience_s)
+        else:
+            _freeze_v1(path, patience_s)
+    except OSError as error:
+        thaw(path, unified=unified)
+        if error.errno in _GONE and unified:
+            raise HostError(
+                "unable to freeze: this cgroup has no cgroup.freeze", cause=path, fix="Linux 5.2 or later has it"
+            ) from None
+        raise OperationError("unable to freeze: %s" % error.strerror, cause=path) from None
+    except OperationError:
+        thaw(path, unified=unified)
+        raise
+
+
+def _freeze_v1(path: str, patience_s: float) -> None:
+    state = path + "/freezer.state"
+    deadline = monotonic() + patience_s
+    for attempt in range(_TRIES):
+        # A process that forks while being frozen leaves the state at FREEZING: writing again takes the child
+        # in.  When that does not end, some progress in between helps (a parent in vfork, a full pipe).
+        if attempt % 50 == 49:
+            write(state, "THAWED")
+            sleep(0.01)
+        write(state, "FROZEN")
+        if attempt % 25 == 24:
+            sleep(0.00001 * attempt)
+        if read(state).strip() == "FROZEN":
+            return
+        if monotonic() > deadline:
+            break
+    raise OperationError("unable to freeze: the cgroup stays in state FREEZING", cause=path)
+
+
+def _freeze_v2(path: str, patience_s: float) -> None:
+    write(path + "/cgroup.freeze", "1")
+    deadline = monotonic() + patience_s
+    pause = 0.0002
+    while "frozen 1" not in read(path + "/cgroup.events"):
+        if monotonic() > deadline:
+            raise OperationError("unable to freeze: the kernel does not report the cgroup as frozen", cause=path)
+        sleep(pause)
+        pause = min(pause * 2, 0.02)
+
+
+def thaw(path: str, *, unified: bool) -> None:
+    """Let all run on; nothing happens when the cgroup is gone or was not frozen.  Raises OperationError."""
+    try:
+        if unified:
+            write(path + "/cgroup.freeze", "0")
+        else:
+            write(path + "/freezer.state", "THAWED")
+    except OSError as error:
+        if error.errno not in _GONE:
+            raise OperationError("unable to thaw: %s" % error.strerror, cause=path) from None
+
+
+def is_frozen(path: str, *, unified: bool) -> bool:
+    """Whether the cgroup itself is frozen; False when it is gone or cannot be frozen at all."""
+    try:
+        if unified:
+            return read(path + "/cgroup.freeze").strip() == "1"
+        # FREEZING is on its way and counts as not yet.
+        return read(path + "/freezer.state").strip() == "FROZEN" and (
+            read(path + "/freezer.self_freezing").strip() == "1"
+        )
+    except OSError as error:
+        if error.errno in _GONE:
+            return False
+        raise
