@@ -76,7 +76,12 @@ class Call:
         left = memoryview(text.encode("utf-8", "surrogateescape"))
         try:
             while left:
-                left = left[os.write(1, left) :]
+                try:
+                    left = left[os.write(1, left) :]
+                except BlockingIOError:  # whoever shares the pipe may have made it non-blocking
+                    import select
+
+                    select.select([], [1], [])
         except OSError as error:
             raise PyociError("write standard output: " + errno_text(error.errno or 0))
 
