@@ -1,0 +1,1 @@
+"""`python -m pyoci.demo`: run one container whose root filesystem is made of the host's own, read-only."""
