@@ -12,10 +12,30 @@ RW = {"root": {"readonly": False}}
 HOST_PID = {"linux": {"namespaces": namespaces("network", "ipc", "uts", "mount")}}
 TRAPS = ["/bin/probe", "--trap", "10", "/data/init", "--child-trap", "10", "/data/child", "--pause"]
 SPELLINGS = [
-    ("TERM", 15), ("term", 15), ("SIGTERM", 15), ("sigterm", 15), ("SigTerm", 15), ("15", 15), ("9", 9),
-    ("KILL", 9), ("USR1", 10), ("sigusr2", 12), ("HUP", 1), ("WINCH", 28), ("34", 34), ("64", 64), ("CHLD", 17), ("PWR", 30),
-    ("RTMIN+1", 35), ("SIGRTMIN", 34), ("RTMAX-2", 62), ("SIGRTMAX", 64), ("IO", 29), ("POLL", 29), ("SYS", 31),
-]  # fmt: skip
+    ("TERM", 15),
+    ("term", 15),
+    ("SIGTERM", 15),
+    ("sigterm", 15),
+    ("SigTerm", 15),
+    ("15", 15),
+    ("9", 9),
+    ("KILL", 9),
+    ("USR1", 10),
+    ("sigusr2", 12),
+    ("HUP", 1),
+    ("WINCH", 28),
+    ("34", 34),
+    ("64", 64),
+    ("CHLD", 17),
+    ("PWR", 30),
+    ("RTMIN+1", 35),
+    ("SIGRTMIN", 34),
+    ("RTMAX-2", 62),
+    ("SIGRTMAX", 64),
+    ("IO", 29),
+    ("POLL", 29),
+    ("SYS", 31),
+]
 
 
 @pytest.mark.parametrize(("text", "number"), SPELLINGS)
