@@ -19,5 +19,8 @@ NOT_YET: frozenset[str] = frozenset(
         "netDevices",
         "mountExtensions.idmap",
         "checkpoint",
+        "annotations:org.criu.config",
+        "annotations:org.systemd.property.",
+        "annotations:run.oci.",
     }
 )

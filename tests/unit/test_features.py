@@ -1,0 +1,130 @@
+"""The features document: a promise, kept in step with the tables."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jsonschema
+import pytest
+from referencing import Registry, Resource
+
+from pyoci.features import make_features
+from pyoci.tables.not_yet import NOT_YET
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+
+# runtime-spec 1.3.0 features.md, with everything implemented
+ALL_MOUNT_OPTIONS = [
+    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "idmap", "iversion", "lazytime",
+    "loud", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime", "nomand",
+    "norelatime", "nostrictatime", "nosuid", "nosymfollow", "private", "ratime", "rbind", "rdev", "rdiratime",
+    "relatime", "remount", "rexec", "ridmap", "rnoatime", "rnodev", "rnodiratime", "rnoexec", "rnorelatime",
+    "rnostrictatime", "rnosuid", "rnosymfollow", "ro", "rprivate", "rrelatime", "rro", "rrw", "rshared",
+    "rslave", "rstrictatime", "rsuid", "rsymfollow", "runbindable", "rw", "shared", "silent", "slave",
+    "strictatime", "suid", "symfollow", "sync", "tmpcopyup", "unbindable",
+]  # fmt: skip
+
+
+def test_it_holds_to_the_schema():
+    schemas = {}
+    for name in ("config.json", "features.json"):
+        with open(os.path.join(REPOSITORY, "schemas", name)) as file:
+            schemas[name] = json.load(file)
+    registry = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in schemas.items())
+    jsonschema.Draft202012Validator(schemas["features.json"], registry=registry).validate(make_features())
+
+
+def test_keys_are_those_of_the_specification():
+    document = make_features()
+    assert list(document) == [
+        "ociVersionMin", "ociVersionMax", "hooks", "mountOptions", "linux", "annotations",
+        "potentiallyUnsafeConfigAnnotations",
+    ]  # fmt: skip
+    assert list(document["linux"]) == [
+        "namespaces", "capabilities", "cgroup", "seccomp", "apparmor", "selinux", "intelRdt", "memoryPolicy",
+        "mountExtensions", "netDevices",
+    ]  # fmt: skip
+    assert (document["ociVersionMin"], document["ociVersionMax"]) == ("1.0.0", "1.3.0")
+
+
+def test_mount_options_are_the_specified_ones_less_what_is_held_back():
+    expected = [word for word in ALL_MOUNT_OPTIONS if "mountOptions:" + word not in NOT_YET]
+    assert make_features()["mountOptions"] == expected
+    assert "rro" in expected
+
+
+def test_everything_held_back_is_left_out():
+    document = make_features()
+    linux = document["linux"]
+    switches = {
+        "apparmor": linux["apparmor"]["enabled"],
+        "selinux": linux["selinux"]["enabled"],
+        "intelRdt": linux["intelRdt"]["enabled"],
+        "netDevices": linux["netDevices"]["enabled"],
+        "mountExtensions.idmap": linux["mountExtensions"]["idmap"]["enabled"],
+        "cgroup:systemd": linux["cgroup"]["systemd"],
+        "cgroup:systemdUser": linux["cgroup"]["systemdUser"],
+        "checkpoint": document["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true",
+    }
+    lists = {
+        "mountOptions": document["mountOptions"],
+        "seccomp.actions": linux["seccomp"]["actions"],
+        "annotations": document["potentiallyUnsafeConfigAnnotations"],
+    }
+    for entry in NOT_YET:
+        place, _, word = entry.partition(":")
+        if place in lists:
+            assert word not in lists[place]
+        else:
+            assert switches[entry] is False
+    assert all(ready is (entry not in NOT_YET) for entry, ready in switches.items())
+
+
+def test_lists_are_complete():
+    linux = make_features()["linux"]
+    assert linux["namespaces"] == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
+    assert len(linux["capabilities"]) == 41
+    assert linux["capabilities"][0] == "CAP_CHOWN"
+    assert linux["capabilities"][-1] == "CAP_CHECKPOINT_RESTORE"
+    seccomp = linux["seccomp"]
+    assert len(seccomp["operators"]) == 7
+    assert len(seccomp["archs"]) == 23
+    assert len(seccomp["knownFlags"]) == 4
+    assert set(seccomp["supportedFlags"]) <= set(seccomp["knownFlags"])
+    assert len(linux["memoryPolicy"]["modes"]) == 7
+
+
+def test_annotations_are_strings_on_one_line():
+    for value in make_features()["annotations"].values():
+        assert isinstance(value, str)
+        assert "\n" not in value
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {"cwd": tmp_path, "env": {}, "capture_output": True, "timeout": 30}
+
+
+def test_it_prints_the_same_bytes_with_no_environment_and_no_rights(environment):
+    script = "import sys; sys.path.insert(0, %r); from pyoci.cli.main import main; main(['features'])" % REPOSITORY
+    argv = [sys.executable, "-I", "-S", "-c", script]
+    first = subprocess.run(argv, check=True, **environment)
+    assert json.loads(first.stdout) == make_features()
+    assert first.stdout.endswith(b"}\n")
+    assert first.stderr == b""
+    if os.geteuid() == 0:
+        nobody = {"user": 65534, "group": 65534, "extra_groups": []}
+        os.chmod(environment["cwd"], 0o755)
+        readable = all(os.stat(path).st_mode & 0o005 == 0o005 for path in parents(REPOSITORY, environment["cwd"]))
+        if readable:
+            assert subprocess.run(argv, check=True, **environment, **nobody).stdout == first.stdout
+
+
+def parents(*paths):
+    for path in paths:
+        current = str(path)
+        while current != "/":
+            yield current
+            current = os.path.dirname(current)
