@@ -18,6 +18,7 @@ SOURCE = str(Path(pyoci.__file__).parent.parent)
 ALLOWED = {"os", "stat", "posixpath", "genericpath", "abc", "_abc", "_collections_abc", "_stat"}
 ALLOWED |= {"sys", "errno", "fcntl", "select", "time", "gc", "_struct", "_signal", "_socket", "_json", "_ctypes"}
 ALLOWED |= {"_sha256", "_sha2"}
+ALSO = {"list": {"pwd"}}  # the owner's name
 # Our own modules that only answers to people need.
 FOR_PEOPLE = {"pyoci.cli.human", "pyoci.cli.click_reader", "pyoci.cli.version"}
 HOT = {
@@ -59,5 +60,5 @@ def test_a_hot_command_imports_nothing_heavy(command: str, tmp_path: Path) -> No
     loaded = imports_of(code, "--root", str(tmp_path / "root"), *argv)
     assert "pyoci.cli.main" in loaded
     ours = {name for name in loaded if name.partition(".")[0] == "pyoci"}
-    assert sorted(loaded - ours - BARE - ALLOWED) == []
+    assert sorted(loaded - ours - BARE - ALLOWED - ALSO.get(command, set())) == []
     assert sorted(ours & FOR_PEOPLE) == []
