@@ -1,0 +1,133 @@
+"""Everything that the runtime and its children say to each other while a container is made.
+
+One SOCK_SEQPACKET pair, one packet a message: a name, a NUL, a JSON payload; descriptors ride along.
+
+    runtime                                   bridge (only where needed)            init
+       |  <------------- MAP_ME --------------------|                                  |
+       |  (writes uid_map, gid_map, timens_offsets) |                                  |
+       |  -------------- MAPPED ------------------->|   (or straight to init)          |
+       |  <------------- INIT_PID {pid} ------------|  (and ends)                      |
+       |  ------------------------------- CGROUP {controllers} + fds ----------------->|
+       |  <------------------------------ ROOTFS_DONE (only when hooks wait for it) ---|
+       |  (prestart, createRuntime hooks)                                              |
+       |  ------------------------------- GO_ON -------------------------------------->|
+       |                                              (createContainer hooks, new root, identity)
+       |  <------------------------------ READY ---------------------------------------|
+       |  (saves the state, writes the pid file)                                       |
+       |  ------------------------------- RELEASE ------------------------------------>|
+       |                        create: init leaves the channel and waits on its start socket
+       |                        run:    init goes on to execve, which closes the channel
+       |  <------------------------------ FAILED {report}  at any time, then the end --|
+
+End of file without FAILED means that the child died.  The start socket speaks the same form:
+
+    start                                                                            init
+       |  ------------------------------- START ------------------------------------->|
+       |  <------------------------------ ACCEPTED ------------------------------------|
+       |                                              (startContainer hooks)
+       |  <------------------------------ FAILED {report}, or end of file at execve ---|
+"""
+
+import _socket
+from _struct import calcsize, pack, unpack_from
+
+from pyoci.config.json_text import dump, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAP_ME = b"map-me"
+MAPPED = b"mapped"
+INIT_PID = b"init-pid"
+CGROUP = b"cgroup"
+ROOTFS_DONE = b"rootfs-done"
+GO_ON = b"go-on"
+READY = b"ready"
+RELEASE = b"release"
+FAILED = b"failed"
+START = b"start"
+ACCEPTED = b"accepted"
+CLOSED = b""
+
+_LARGEST = 65536
+_MOST_DESCRIPTORS = 32
+_INT = calcsize("=i")
+
+
+class Channel:
+    """One end of a connection."""
+
+    __slots__ = ("socket",)
+
+    def __init__(self, socket: "_socket.socket") -> None:
+        self.socket = socket
+
+    def fileno(self) -> int:
+        """The descriptor of this end."""
+        return self.socket.fileno()
+
+    def send(self, name: bytes, payload: "dict[str, Any] | None" = None, fds: "list[int] | None" = None) -> None:
+        """Send one message; OSError when the other side is gone."""
+        text = dump(payload).encode() if payload else b""
+        packet = (name + b"\0" + text)[:_LARGEST]
+        if fds:
+            rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=%di" % len(fds), *fds))
+            self.socket.sendmsg([packet], [rights])
+        else:
+            self.socket.send(packet)
+
+    def receive(self) -> "tuple[bytes, dict[str, Any], list[int]]":
+        """The next message as (name, payload, descriptors); (CLOSED, {}, []) at the end."""
+        room = _socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
+        try:
+            packet, ancillary, _, _ = self.socket.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
+        except ConnectionError:
+            return CLOSED, {}, []
+        fds: list[int] = []
+        for level, kind, data in ancillary:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                fds.extend(unpack_from("=%di" % (len(data) // _INT), data))
+        if not packet:
+            return CLOSED, {}, fds
+        name, _, text = packet.partition(b"\0")
+        payload = parse(text, "message") if text else {}
+        return name, payload, fds  # type: ignore[return-value]
+
+    def expect(self, wanted: bytes) -> "tuple[dict[str, Any], list[int]]":
+        """The payload of the next message, which must be `wanted`; ConnectionError otherwise."""
+        name, payload, fds = self.receive()
+        if name != wanted:
+            raise ConnectionError("expected %s, got %s" % (wanted.decode(), name.decode() or "the end"))
+        return payload, fds
+
+    def close(self) -> None:
+        """Close this end."""
+        self.socket.close()
+
+
+def channel_pair() -> tuple[Channel, Channel]:
+    """Two connected ends, close-on-exec."""
+    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC, 0)
+    return Channel(ours), Channel(theirs)
+
+
+def listen(path: str) -> Channel:
+    """A listening socket at `path`, which the caller keeps short (sun_path holds 108 bytes)."""
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC, 0)
+    server.bind(path)
+    server.listen(64)
+    return Channel(server)
+
+
+def connect(path: str) -> Channel:
+    """A connection to the socket at `path`; ConnectionRefusedError when nobody listens any more."""
+    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC, 0)
+    client.connect(path)
+    return Channel(client)
+
+
+def accept(server: Channel) -> Channel:
+    """The next connection to a listening socket."""
+    fd, _ = server.socket._accept()  # type: ignore[attr-defined]
+    return Channel(_socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd))

@@ -1,0 +1,64 @@
+"""The last steps: late limits, descriptors, signals, the filter, execve.
+
+Between the filter and execve there is no system call and no allocation: the filter may forbid any of them.
+"""
+
+import _signal
+import os
+
+from pyoci.errors import SyscallError, errno_text
+from pyoci.init.report import failing
+from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, PreparedExec, close_range, prlimit
+from pyoci.kernel.seccomp import install, prepare
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from pyoci.plan.records import ProcessSetup
+
+EXIT_NOT_EXECUTED = 255
+
+
+def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int, *, last_fd: int) -> "NoReturn":
+    """Become the container's program.  When execve fails, its words go to standard error and the status is 255."""
+    ready = PreparedExec(
+        os.fsencode(path), [os.fsencode(word) for word in process.args], [os.fsencode(word) for word in process.env]
+    )
+    complaint = b"exec " + os.fsencode(path) + b": "
+    for limit in process.rlimits:
+        if limit.late:
+            with failing("seal", "setting %s" % limit.name, limit.where):
+                prlimit(0, limit.number, limit.soft, limit.hard)
+    _reset_signals()
+    close_range(last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
+    if program is not None:
+        prepared = prepare(program)
+        with failing("seal", "installing the seccomp filter", ".linux.seccomp"):
+            install(prepared, flags)
+    try:
+        ready.run()
+    except SyscallError as error:
+        os.write(2, complaint + errno_text(error.errno or 0).encode() + b"\n")
+    os._exit(EXIT_NOT_EXECUTED)
+
+
+def _reset_signals() -> None:
+    """Every signal as a new program expects it: Python ignores SIGPIPE and SIGXFSZ, and execve keeps that."""
+    for number in range(1, 65):
+        try:
+            _signal.signal(number, _signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # KILL, STOP and the two that the C library keeps for itself
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+
+
+def end_on_signals() -> None:
+    """A waiting init ends on the signals that end a program: as pid 1 it would otherwise ignore them."""
+
+    def end(number: int, frame: object) -> None:
+        os._exit(128 + number)
+
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP, _signal.SIGQUIT):
+        _signal.signal(number, end)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

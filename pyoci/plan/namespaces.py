@@ -1,0 +1,35 @@
+"""linux.namespaces, the id mappings and the clocks."""
+
+from pyoci.plan.records import JoinedNamespace, Namespaces
+from pyoci.tables.process import TIME_CLOCKS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.config.types import IDMapping, Linux, TimeOffset
+
+
+def make_namespaces(linux: "Linux") -> Namespaces:
+    """The namespaces of a checked config."""
+    new: list[str] = []
+    joined: list[JoinedNamespace] = []
+    for index, namespace in enumerate(linux.get("namespaces", [])):
+        path = namespace.get("path", "")
+        if path:
+            joined.append(JoinedNamespace(namespace["type"], path, ".linux.namespaces[%d]" % index))
+        else:
+            new.append(namespace["type"])
+    result = Namespaces(new, joined)
+    if "user" in new:
+        result.uid_map = _map_text(linux.get("uidMappings", []))
+        result.gid_map = _map_text(linux.get("gidMappings", []))
+    offsets = linux.get("timeOffsets", {})
+    for clock in TIME_CLOCKS:
+        offset: TimeOffset | None = offsets.get(clock)  # type: ignore[assignment]
+        if offset is not None:
+            result.offsets += "%s %d %d\n" % (clock, offset.get("secs", 0), offset.get("nanosecs", 0))
+    return result
+
+
+def _map_text(mappings: "list[IDMapping]") -> str:
+    """Lines `inside outside count` (user_namespaces(7))."""
+    return "".join("%d %d %d\n" % (entry["containerID"], entry["hostID"], entry["size"]) for entry in mappings)

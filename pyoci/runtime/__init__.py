@@ -1,0 +1,1 @@
+"""The verbs: one module for each command, each with `main(call) -> exit status`."""

@@ -1,0 +1,42 @@
+"""The host's facts that a plan needs, read when they are needed."""
+
+import os
+from errno import EINVAL
+
+from pyoci.cgroup.layout import detect
+from pyoci.errors import HostError, SyscallError
+from pyoci.kernel.process import PR_CAPBSET_READ, prctl
+from pyoci.plan.facts import Facts
+
+_MOST_CAPABILITIES = 63
+
+
+def read_facts() -> Facts:
+    """The facts of this host as this process sees it."""
+    return Facts(detect(), bounding_set(), kcore=os.path.exists("/proc/kcore"))
+
+
+def bounding_set() -> int:
+    """The capabilities that the kernel knows and that this process may pass on, as a bit mask."""
+    mask = 0
+    for number in range(_MOST_CAPABILITIES):
+        try:
+            mask |= prctl(PR_CAPBSET_READ, number) << number
+        except SyscallError as error:
+            if error.errno != EINVAL:
+                raise
+            break
+    return mask
+
+
+def check_kernel() -> None:
+    """HostError on a kernel older than 5.12, the first with openat2, move_mount and mount_setattr."""
+    release = os.uname().release
+    major, _, rest = release.partition(".")
+    minor = rest.partition(".")[0]
+    if major.isdigit() and minor.isdigit() and (int(major), int(minor)) < (5, 12):
+        raise HostError(
+            "Linux %s is too old: function not implemented" % release,
+            cause="pyoci resolves paths with openat2 and mounts by descriptor (openat2, move_mount, mount_setattr)",
+            fix="boot Linux 5.12 or newer",
+        )

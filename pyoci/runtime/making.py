@@ -1,0 +1,428 @@
+"""Making a container: what `create` and `run` share, seen from the runtime's side.
+
+The order: read and check everything; claim the id; write the record; only then make cgroups and processes.
+Whatever fails undoes what was done, newest first, so that the id can be used again at once.
+"""
+
+import _signal
+import os
+from errno import ENOENT
+
+from pyoci.cgroup.driver import Cgroup
+from pyoci.config.json_text import dump
+from pyoci.errors import OperationError, PyociError, StateError, SyscallError, UsageError, errno_text
+from pyoci.hooks import run_hook
+from pyoci.init.channel import (
+    CGROUP,
+    CLOSED,
+    FAILED,
+    GO_ON,
+    INIT_PID,
+    MAP_ME,
+    MAPPED,
+    READY,
+    RELEASE,
+    ROOTFS_DONE,
+    channel_pair,
+    listen,
+)
+from pyoci.init.enter import spawn
+from pyoci.init.job import Job
+from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range, prlimit
+from pyoci.plan.make import make_plan
+from pyoci.runtime.bundle import open_bundle
+from pyoci.runtime.container import (
+    CGROUP as CGROUP_LINK,
+)
+from pyoci.runtime.container import (
+    CONFIG,
+    START_SOCKET,
+    Record,
+    boot_id,
+    make_directory,
+    timestamp,
+)
+from pyoci.runtime.delete import destroy
+from pyoci.runtime.explain import died, explain
+from pyoci.runtime.host import check_kernel, read_facts
+from pyoci.runtime.idmap import write_maps
+from pyoci.runtime.namespaces import open_namespaces
+from pyoci.runtime.pid_file import write_pid_file
+from pyoci.runtime.status import CREATING, hook_state, start_time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.call import Call
+    from pyoci.config.types import Seccomp
+    from pyoci.plan.records import Plan
+    from pyoci.runtime.bundle import Bundle
+    from pyoci.runtime.container import Directory
+
+SECCOMP_CACHE = ".seccomp"
+
+
+class Interrupted(PyociError):
+    """SIGTERM or SIGINT arrived while a container was being made."""
+
+
+def make(call: "Call", *, waits_for_start: bool) -> "Making":
+    """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
+    options = call.options
+    container_id = call.arguments[0]
+    check_kernel()
+    bundle = open_bundle(options["bundle"], call.log.warning, name=options.get("config") or "config.json")
+    _refuse_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
+    facts = read_facts()
+    config = bundle.config
+    linux = config.get("linux", {})
+    cgroup = Cgroup.for_container(
+        facts.layout,
+        linux.get("cgroupsPath"),
+        container_id,
+        linux.get("resources"),
+        in_user_namespace=os.geteuid() != 0,
+        manager=call.cgroup_manager,
+    )
+    plan = make_plan(
+        config,
+        facts,
+        cgroup,
+        container_id=container_id,
+        bundle=bundle.path,
+        rootfs=bundle.rootfs,
+        no_pivot=bool(options["no_pivot"]),
+        keyring=not options["no_new_keyring"],
+    )
+    for warning in plan.warnings + cgroup.warnings:
+        call.log.warning(warning)
+    making = Making(call, bundle, plan)
+    making.prepare()
+    try:
+        making.run(waits_for_start=waits_for_start)
+    except BaseException as error:
+        making.undo(error)
+        raise
+    return making
+
+
+def _refuse_terminal(bundle: "Bundle", options: "dict[str, Any]", *, detached: bool) -> None:
+    terminal = bundle.config.get("process", {}).get("terminal", False)
+    socket = options["console_socket"]
+    if terminal and detached and not socket:
+        raise UsageError(
+            "cannot allocate tty if pyoci will detach without setting console socket",
+            fix="pass --console-socket, or set .process.terminal to false",
+        )
+    if socket and not terminal:
+        raise UsageError(
+            "cannot use console socket if pyoci will not detach or allocate tty",
+            fix="drop --console-socket, or set .process.terminal to true",
+        )
+    if terminal:
+        raise UsageError(
+            "terminals are not carried out by this version",
+            fix="set .process.terminal to false: the container then uses the caller's standard streams",
+        )
+
+
+class Making:
+    """One container while it is being made."""
+
+    __slots__ = ("bundle", "call", "channel", "directory", "init_pid", "init_pidfd", "job", "plan", "record")
+
+    def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan") -> None:
+        self.call = call
+        self.bundle = bundle
+        self.plan = plan
+        self.init_pid = 0
+        self.init_pidfd = -1
+        self.channel, child_channel = channel_pair()
+        proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.job = Job(plan, child_channel, proc_fd)
+        self.job.last_fd = 2 + _preserved(call.options)
+        self.directory: Directory
+        self.record: Record
+
+    # ---- before anything exists ---------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Everything that can fail without leaving more than the container's directory; then the record."""
+        close_range(self.job.last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
+        self.job.joined = open_namespaces(self.plan.namespaces)
+        self.directory = make_directory(self.call.root, self.plan.container_id)
+        try:
+            _raise_on_signals()
+            if self.plan.seccomp is not None:
+                self._load_filter(self.plan.seccomp)
+            self.record = self._new_record()
+            self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            self.record.save(self.directory)
+            self.directory.write(CONFIG, self.bundle.data)
+        except BaseException as error:
+            self.directory.remove()
+            if isinstance(error, OSError) and not isinstance(error, SyscallError):
+                raise _state_error(self.directory, error) from None
+            raise
+
+    def _load_filter(self, profile: "Seccomp") -> None:
+        from pyoci.seccomp import load_filter
+
+        loaded = load_filter(profile, self.call.root + "/" + SECCOMP_CACHE)
+        self.job.filter_program = loaded.bpf
+        self.job.filter_flags = loaded.flags
+
+    def _new_record(self) -> Record:
+        config = self.bundle.config
+        hooks = config.get("hooks", {})
+        return Record(
+            {
+                "id": self.plan.container_id,
+                "bundle": self.bundle.path,
+                "rootfs": self.bundle.rootfs,
+                "created": timestamp(),
+                "bootId": boot_id(),
+                "stage": CREATING,
+                "maker": [os.getpid(), start_time(os.getpid())],
+                "pid": 0,
+                "startTime": 0,
+                "annotations": config.get("annotations", {}),
+                "cgroup": self.plan.cgroup.to_record(),
+                "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if kind in hooks},
+                "hasProcess": "process" in config,
+                "privatePidNamespace": "pid" in self.plan.namespaces.new,
+            }
+        )
+
+    # ---- making it ----------------------------------------------------------------------------------------
+
+    def run(self, *, waits_for_start: bool) -> None:
+        """From the first cgroup to the child's READY and the record of a made container."""
+        cgroup = self.plan.cgroup
+        self.job.state = hook_state(self.record, CREATING)
+        if waits_for_start:
+            self.job.start_socket = listen("/proc/self/fd/%d/%s" % (self.directory.fd, START_SOCKET))
+        cgroup.create()
+        self.record.values["cgroup"] = cgroup.to_record()
+        self._spawn()
+        self._send_cgroup()
+        self._set_from_outside()
+        self._converse()
+        self._save_made()
+        pid_file = self.call.options["pid_file"]
+        if pid_file:
+            write_pid_file(pid_file, self.init_pid)
+
+    def _spawn(self) -> None:
+        cgroup_fd = self.plan.cgroup.clone_fd()
+        try:
+            pid, pidfd = spawn(self.job, cgroup_fd=cgroup_fd)
+        except SyscallError as error:
+            raise explain(
+                {"attempt": "making namespaces", "where": ".linux.namespaces", **_fields(error)}
+            ) from None
+        finally:
+            if cgroup_fd >= 0:
+                os.close(cgroup_fd)
+        self.init_pid, self.init_pidfd = pid, pidfd
+        self.job.channel.close()
+        namespaces = self.plan.namespaces
+        if namespaces.needs_bridge:
+            self._take_over_from_bridge(pid)
+        elif "user" in namespaces.new:
+            write_maps(pid, namespaces)
+            self.channel.send(MAPPED)
+
+    def _take_over_from_bridge(self, bridge_pid: int) -> None:
+        self._receive(MAP_ME)
+        write_maps(bridge_pid, self.plan.namespaces)
+        self.channel.send(MAPPED)
+        payload = self._receive(INIT_PID)
+        os.waitpid(bridge_pid, 0)
+        os.close(self.init_pidfd)
+        self.init_pid = payload["pid"]
+        self.init_pidfd = os.pidfd_open(self.init_pid)
+
+    def _send_cgroup(self) -> None:
+        cgroup = self.plan.cgroup
+        cgroup.apply_limits()
+        handles = cgroup.join_fds()
+        names = [controllers for controllers, _ in handles]
+        fds = [fd for _, fd in handles]
+        try:
+            self.channel.send(CGROUP, {"controllers": names}, fds)
+        except OSError:
+            pass  # the child is dead; what it said of it is read below
+        for fd in fds:
+            os.close(fd)
+
+    def _set_from_outside(self) -> None:
+        """What needs the host's rights even when the container has a user namespace."""
+        process = self.plan.process
+        if process is None:
+            return
+        if process.oom_score_adj is not None:
+            _write_oom_score(self.init_pid, process.oom_score_adj)
+        for limit in process.rlimits:
+            if not limit.late:
+                try:
+                    prlimit(self.init_pid, limit.number, limit.soft, limit.hard, detail=limit.name)
+                except SyscallError as error:
+                    raise explain(
+                        {"attempt": "setting " + limit.name, "where": limit.where, **_fields(error)}
+                    ) from None
+
+    def _converse(self) -> None:
+        """Answer the child until it is READY."""
+        while True:
+            name, payload, _ = self.channel.receive()
+            if name == READY:
+                return
+            if name == ROOTFS_DONE:
+                self._run_hooks("prestart")
+                self._run_hooks("createRuntime")
+                self.channel.send(GO_ON)
+            elif name == FAILED:
+                raise explain(payload)
+            elif name == CLOSED:
+                raise self._death()
+
+    def _receive(self, wanted: bytes) -> "dict[str, Any]":
+        name, payload, _ = self.channel.receive()
+        if name == wanted:
+            return payload
+        if name == FAILED:
+            raise explain(payload)
+        raise self._death()
+
+    def _death(self) -> PyociError:
+        """The child ended without a word: the kernel's OOM killer is the usual reason."""
+        if self.plan.cgroup.oom_kill_count() > 0:
+            return OperationError(
+                "container init was OOM-killed (memory limit too low?)",
+                where=".linux.resources.memory.limit",
+                fix="raise the limit",
+            )
+        status = None
+        if self.init_pid:
+            try:
+                status = os.waitpid(self.init_pid, 0)[1]
+            except ChildProcessError:
+                status = None
+        self.init_pid = 0
+        return died(status)
+
+    def _run_hooks(self, kind: str) -> None:
+        state = dump(dict(self.job.state, pid=self.init_pid)).encode()
+        for index, hook in enumerate(self.job.hooks(kind)):
+            run_hook(hook, kind, index, state, cwd=self.bundle.path)
+
+    def _save_made(self) -> None:
+        values = self.record.values
+        values.update(stage="made", pid=self.init_pid, startTime=start_time(self.init_pid))
+        del values["maker"]
+        self.record.save(self.directory)
+
+    # ---- the two ends -------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Let go of init: it stays, waiting for `start`, as a child of whoever adopts it."""
+        try:
+            self.release()
+            name, payload, _ = self.channel.receive()  # the end: init has left the channel
+            if name == FAILED:
+                raise explain(payload)
+        except BaseException as error:
+            self.undo(error)
+            raise
+
+    def release(self) -> None:
+        """Tell init to go on by itself."""
+        try:
+            self.channel.send(RELEASE)
+        except OSError:
+            raise self._death() from None
+
+    def undo(self, error: BaseException) -> None:
+        """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
+        _ignore_signals()
+        if self.init_pidfd >= 0 and self.init_pid:
+            try:
+                _signal.pidfd_send_signal(self.init_pidfd, _signal.SIGKILL)
+                os.waitpid(self.init_pid, 0)
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        self.record.values["pid"] = 0
+        self.record.values["cgroup"] = self.plan.cgroup.to_record()
+        pid_file = self.call.options["pid_file"]
+        try:
+            if pid_file and self.record.values["stage"] != CREATING:
+                _remove_quietly(pid_file)
+            destroy(self.directory, self.record, self.call.log)
+        except (PyociError, OSError) as failure:
+            if isinstance(error, PyociError):
+                error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))
+
+
+def _preserved(options: "dict[str, Any]") -> int:
+    """How many descriptors above 2 the program inherits.  StateError when one of them is not open."""
+    count = int(options["preserve_fds"] or 0)
+    listen_fds = os.environ.get("LISTEN_FDS", "")
+    if listen_fds.isascii() and listen_fds.isdigit() and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        count += int(listen_fds)
+    for fd in range(3, 3 + count):
+        try:
+            os.fstat(fd)
+        except OSError as error:
+            raise UsageError(
+                "unable to stat preserved-fd %d (of %d): %s" % (fd, count, errno_text(error.errno or 0)),
+                where="--preserve-fds",
+            ) from None
+    return count
+
+
+def _fields(error: SyscallError) -> "dict[str, object]":
+    return {"call": error.call, "detail": error.detail, "errno": error.errno}
+
+
+def _state_error(directory: "Directory", error: OSError) -> StateError:
+    return StateError("state directory %s: %s" % (directory.path, errno_text(error.errno or ENOENT)))
+
+
+def _write_oom_score(pid: int, value: int) -> None:
+    try:
+        fd = os.open("/proc/%d/oom_score_adj" % pid, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"%d" % value)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise OperationError(
+            "setting oom_score_adj to %d: %s" % (value, errno_text(error.errno or 0)),
+            where=".process.oomScoreAdj",
+            fix="a value below the caller's own needs CAP_SYS_RESOURCE",
+        ) from None
+
+
+def _remove_quietly(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
+def _raise_on_signals() -> None:
+    """SIGTERM, SIGINT and SIGHUP undo what was made instead of ending us in the middle of it."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted("interrupted by signal %d" % number)
+
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        if _signal.getsignal(number) is not _signal.SIG_IGN:
+            _signal.signal(number, interrupt)
+
+
+def _ignore_signals() -> None:
+    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
+        _signal.signal(number, _signal.SIG_IGN)
