@@ -156,5 +156,5 @@ class DeviceFilter(Limit):
                 "cannot set device rules: bpf: %s" % errno_text(error.errno or 0),
                 where=self.where,
                 cause="%s for %s" % (error.detail, place.path),
-                fix="device rules of cgroup v2 need CONFIG_CGROUP_BPF, CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN)",
+                fix="device rules of cgroup v2 need CONFIG_CGROUP_BPF and CAP_SYS_ADMIN on the host",
             ) from None

@@ -279,7 +279,7 @@ def kernel_memory_warnings(resources: "Resources") -> "list[str]":
     """Words for the deprecated fields that the kernel accepts and ignores."""
     memory = resources.get("memory") or {}
     return [
-        "%s.memory.%s is deprecated and ignored: the kernel no longer limits kernel memory by itself" % (WHERE, key)
+        "%s.memory.%s is deprecated and ignored: the kernel no longer has that limit" % (WHERE, key)
         for key in ("kernel", "kernelTCP")
         if memory.get(key)
     ]
