@@ -4,15 +4,20 @@ The fast check costs under a millisecond.  Only when it says no, the machinery t
 (jsonschema, `re`) and the first fault is raised with its line and column.
 """
 
+from pyoci.config.checker import conforms
 from pyoci.config.json_text import parse
-from pyoci.config.read import read_descriptor, read_document
-from pyoci.errors import ConfigError
+from pyoci.config.not_yet import not_yet, process_not_yet
+from pyoci.config.read import read_document
+from pyoci.config.rules import config_faults
+from pyoci.config.rules_process import process_faults
+from pyoci.config.rules_resources import resource_faults
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from pyoci.config.fault import Fault
     from pyoci.config.types import Config, Process, Resources
 
 CONFIG = "config.json"
@@ -23,36 +28,70 @@ def _no_warning(text: str) -> None:
 
 
 def load_config(
-    bundle: int | str, warn: "Callable[[str], None]" = _no_warning, *, name: str = CONFIG
+    bundle: int | str,
+    warn: "Callable[[str], None]" = _no_warning,
+    *,
+    systemd: bool = False,
+    name: str = CONFIG,
 ) -> "tuple[Config, bytes]":
     """The checked configuration of the bundle (its directory as a descriptor or path), and its bytes.
 
-    `warn` is called with one line for each thing that is doubtful but accepted.  Raises ConfigError with the
-    first fault.
+    `warn` is called with one line for each thing that is doubtful but accepted.  `systemd`: the systemd cgroup
+    driver is in use, so cgroupsPath has to be slice:prefix:name.  `name` is the file to read.  Raises
+    ConfigError with the first fault: its jq path, line, column and fix.
     """
     dir_fd, path = (bundle, name) if isinstance(bundle, int) else (None, bundle + "/" + name)
-    data = read_document(path, dir_fd=dir_fd, name=CONFIG)
-    document = _checked(data, CONFIG, "config", warn)
-    return document, data  # type: ignore[return-value]
+    data = read_document(path, dir_fd=dir_fd, name=name)
+    return load_config_text(data, warn, systemd=systemd, name=name), data
+
+
+def load_config_text(
+    data: bytes, warn: "Callable[[str], None]" = _no_warning, *, systemd: bool = False, name: str = CONFIG
+) -> "Config":
+    """As load_config, of bytes that were read before."""
+    config: Config = _shaped(data, name, "config", systemd)
+    found = config_faults(config, systemd=systemd) + not_yet(config, systemd=systemd)
+    _judge(found, data, name, "config", warn, systemd)
+    return config
 
 
 def load_process(data: bytes, warn: "Callable[[str], None]" = _no_warning, name: str = "process.json") -> "Process":
     """The checked process document of `exec --process`."""
-    return _checked(data, name, "process", warn)  # type: ignore[return-value]
+    process: Process = _shaped(data, name, "process")
+    found: list[Fault] = []
+    process_faults(process, "", found)
+    process_not_yet(process, "", found)
+    _judge(found, data, name, "process", warn)
+    return process
 
 
 def load_resources(
     data: bytes, warn: "Callable[[str], None]" = _no_warning, name: str = "resources"
 ) -> "Resources":
     """The checked resources document of `update --resources`."""
-    return _checked(data, name, "resources", warn)  # type: ignore[return-value]
+    resources: Resources = _shaped(data, name, "resources")
+    found: list[Fault] = []
+    resource_faults(resources, "", found, update=True)
+    _judge(found, data, name, "resources", warn)
+    return resources
 
 
-def _checked(data: bytes, name: str, schema: str, warn: "Callable[[str], None]") -> "dict[str, Any]":
+def _shaped(data: bytes, name: str, schema: str, systemd: bool = False) -> "Any":
     document = parse(data, name)
-    if type(document) is not dict:
-        raise ConfigError("%s: not a JSON object" % name, where=name, line=1, column=1)
-    return document
+    if conforms(document, schema):
+        return document
+    from pyoci.config.report import first_error
+
+    raise first_error(data, name, schema, systemd=systemd)
 
 
-__all__ = ["load_config", "load_process", "load_resources", "read_descriptor", "read_document"]
+def _judge(
+    found: "list[Fault]", data: bytes, name: str, schema: str, warn: "Callable[[str], None]", systemd: bool = False
+) -> None:
+    """Raise the first error, tell of the warnings."""
+    if any(fault.level == "error" for fault in found):
+        from pyoci.config.report import first_error
+
+        raise first_error(data, name, schema, systemd=systemd)
+    for fault in found:
+        warn("%s: %s: %s" % (name, fault.path, fault.message))

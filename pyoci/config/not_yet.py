@@ -1,0 +1,81 @@
+"""Properties of the runtime-spec that this build does not carry out: refused by name, never skipped.
+
+What is refused is listed in pyoci.tables.not_yet, which `features` reads too: the same edit there takes a
+feature into the promise and out of this refusal.
+"""
+
+from pyoci.config.fault import Fault, member, quoted
+from pyoci.tables.not_yet import NOT_YET
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.config.types import Config, Process, Seccomp
+
+# entry of NOT_YET -> (property of .process, what it is)
+_PROCESS = {
+    "apparmor": ("apparmorProfile", "AppArmor profiles"),
+    "selinux": ("selinuxLabel", "SELinux labels"),
+}
+# entry of NOT_YET -> (property of .linux, what it is)
+_LINUX = {
+    "netDevices": ("netDevices", "moving network devices"),
+    "intelRdt": ("intelRdt", "Intel RDT"),
+    "selinux": ("mountLabel", "SELinux labels"),
+    "memoryPolicy": ("memoryPolicy", "NUMA memory policies"),
+}
+_MOUNT_WORDS = ("idmap", "ridmap", "tmpcopyup")
+_SYSTEMD_PROPERTY = "org.systemd.property."
+
+
+def _refused(path: str, what: str) -> Fault:
+    return Fault(path, "%s: not implemented in this version of pyoci" % what, "remove %s" % path)
+
+
+def process_not_yet(process: "Process", at: str, found: list[Fault]) -> None:
+    """Append the properties of a process document that cannot be carried out."""
+    for entry, (key, what) in _PROCESS.items():
+        if entry in NOT_YET and process.get(key):
+            found.append(_refused("%s.%s" % (at, key), what))
+
+
+def not_yet(config: "Config", *, systemd: bool = False) -> list[Fault]:
+    """The properties of a configuration that cannot be carried out.
+
+    `systemd`: the systemd cgroup driver is in use; only it has anywhere to put unit properties.
+    """
+    found: list[Fault] = []
+    if "process" in config:
+        process_not_yet(config["process"], ".process", found)
+    linux = config.get("linux", {})
+    for entry, (key, what) in _LINUX.items():
+        if entry in NOT_YET and linux.get(key):
+            found.append(_refused(".linux." + key, what))
+    _mounts(config, found)
+    if "seccomp" in linux and "seccomp.actions:SCMP_ACT_NOTIFY" in NOT_YET:
+        _listener(linux["seccomp"], found)
+    if not systemd:
+        for name in config.get("annotations", ()):
+            if name.startswith(_SYSTEMD_PROPERTY):
+                message = "annotation %s has no effect without --systemd-cgroup" % quoted(name)
+                found.append(Fault(member(".annotations", name), message, "", "warning"))
+    return found
+
+
+def _mounts(config: "Config", found: list[Fault]) -> None:
+    refused = [word for word in _MOUNT_WORDS if "mountOptions:" + word in NOT_YET]
+    for number, mount in enumerate(config.get("mounts", ())):
+        at = ".mounts[%d]" % number
+        options = mount.get("options", ())
+        for word in refused:
+            if word in options:
+                found.append(_refused("%s.options[%d]" % (at, options.index(word)), "mount option " + word))
+        if "mountExtensions.idmap" in NOT_YET:
+            for key in ("uidMappings", "gidMappings"):
+                if mount.get(key):
+                    found.append(_refused("%s.%s" % (at, key), "idmapped mounts"))
+
+
+def _listener(seccomp: "Seccomp", found: list[Fault]) -> None:
+    for number, rule in enumerate(seccomp.get("syscalls", ())):
+        if rule["action"] == "SCMP_ACT_NOTIFY":
+            found.append(_refused(".linux.seccomp.syscalls[%d].action" % number, "SCMP_ACT_NOTIFY"))

@@ -1,0 +1,88 @@
+"""Rules about `.mounts` that no schema can say."""
+
+import os
+
+from pyoci.config.fault import Fault, quoted
+from pyoci.tables.mount_options import OPTIONS, PROPAGATIONS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.config.types import Config, Mount
+
+# What tools such as lxcfs put over single files of procfs; anything else below /proc could hide from the
+# runtime and from security modules what they write there (CVE-2019-16884, CVE-2019-19921).
+PROC_FILES = frozenset(
+    "/proc/" + name
+    for name in (
+        "cpuinfo", "diskstats", "loadavg", "meminfo", "slabinfo", "stat", "swaps", "uptime",
+        "sys/crypto/fips_enabled", "sys/kernel/ns_last_pid",
+    )
+)  # fmt: skip
+
+
+def clean(path: str) -> str:
+    """The container path with one slash between its parts and without `.` and `..`; `..` never leaves `/`."""
+    return os.path.normpath("/" + path.lstrip("/"))
+
+
+def is_bind(mount: "Mount") -> bool:
+    """Whether the entry is a bind mount: config.md goes by the options, not by the type."""
+    options = mount.get("options", ())
+    return "bind" in options or "rbind" in options
+
+
+def mount_faults(config: "Config", found: list[Fault]) -> None:
+    """Append what is wrong with the mounts."""
+    in_user_namespace = any(space["type"] == "user" for space in config.get("linux", {}).get("namespaces", ()))
+    for number, mount in enumerate(config.get("mounts", ())):
+        at = ".mounts[%d]" % number
+        bind = is_bind(mount)
+        _destination(mount, at, bind, found)
+        _type(mount, at, bind, found)
+        _idmap(mount, at, bind, in_user_namespace, found)
+
+
+def _destination(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
+    destination = mount["destination"]
+    at += ".destination"
+    if destination[0] != "/":
+        message = "relative destination %s is deprecated and taken as relative to /" % quoted(destination)
+        found.append(Fault(at, message, "write %s" % quoted("/" + destination), "warning"))
+    place = clean(destination)
+    if place == "/":
+        message = "mountpoint %s is on the top of rootfs" % quoted(destination)
+        found.append(Fault(at, message, "use .root.path for the root file system"))
+    elif place.startswith("/proc/") and place not in PROC_FILES:
+        message = "%s cannot be mounted because it is inside /proc" % quoted(place)
+        found.append(Fault(at, message, "hide it with .linux.maskedPaths instead"))
+    elif place == "/proc" and not bind and mount.get("type") != "proc":
+        message = "%s cannot be mounted because it is not of type proc" % quoted(place)
+        found.append(Fault(at, message, "only a procfs may stand there"))
+
+
+def _type(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
+    options = mount.get("options", ())
+    if bind:
+        if not mount.get("source"):
+            found.append(Fault(at, "a bind mount without source", "name the file or directory to bind"))
+        for number, option in enumerate(options):
+            if option not in OPTIONS:
+                message = "bind mounts cannot have any filesystem-specific options applied: %s" % quoted(option)
+                found.append(Fault("%s.options[%d]" % (at, number), message, "remove it"))
+    elif not mount.get("type") and "remount" not in options and not any(word in PROPAGATIONS for word in options):
+        fix = "a type from /proc/filesystems, or bind or rbind among the options"
+        found.append(Fault(at, "a mount without type that is no bind mount", fix))
+
+
+def _idmap(mount: "Mount", at: str, bind: bool, in_user_namespace: bool, found: list[Fault]) -> None:
+    uids, gids = mount.get("uidMappings"), mount.get("gidMappings")
+    options = mount.get("options", ())
+    if not uids and not gids:
+        if ("idmap" in options or "ridmap" in options) and not in_user_namespace:
+            message = "an idmapped mount without mappings in a container without user namespace"
+            found.append(Fault(at, message, "give uidMappings and gidMappings"))
+    elif not (uids and gids):
+        missing = "gidMappings" if uids else "uidMappings"
+        found.append(Fault(at, "uidMappings and gidMappings must come together", "add %s" % missing))
+    if (uids or gids or "idmap" in options or "ridmap" in options) and not bind:
+        found.append(Fault(at, "only bind mounts can be idmapped", "add bind or rbind to the options"))
