@@ -1,0 +1,69 @@
+# Everything a developer or a machine runs.  `make` alone prints this list.
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME ?= $(CURDIR)/$(BIN)/pyoci
+INSTALL_INPUTS := pyproject.toml pyoci/boot.py $(wildcard pyoci/launcher/*)
+
+.PHONY: help demo test check conformance bench test-vm tables format clean
+
+help:
+	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
+	@echo 'make test         unit, integration and conformance tests; as root installs what they need'
+	@echo 'make check        formatting, lint, types, unit tests: under a minute, no root'
+	@echo 'make conformance  the conformance suite (RUNTIME=... for another runtime)'
+	@echo 'make bench        compare with runc and crun'
+	@echo 'make test-vm      the integration tests in a virtual machine with cgroup v2 and systemd'
+	@echo 'make tables       write anew what is generated from schemas/'
+	@echo 'make format       let ruff format the sources'
+
+demo: $(VENV)/.installed
+	@$(BIN)/python -m pyoci.demo
+
+check: $(VENV)/.tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q
+
+# The three parts all run, whatever the first says; pytest comes last.
+test: $(VENV)/.tools
+	tests/prepare packages
+	tests/prepare host
+	@status=0; \
+	$(MAKE) --no-print-directory conformance || status=1; \
+	$(BIN)/python -m pytest tests/unit tests/integration || status=1; \
+	exit $$status
+
+conformance: $(VENV)/.installed
+	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet --runtime "$(RUNTIME)"; \
+	else echo 'conformance: skipped, needs root'; fi
+
+bench: $(VENV)/.installed
+	tests/prepare packages
+	tests/prepare host
+	$(BIN)/python tests/bench/bench.py
+
+test-vm: $(VENV)/.tools
+	tests/prepare vm-packages
+	tests/vm/vm build
+	tests/vm/vm run --share "$(CURDIR)" -- "$(CURDIR)/$(BIN)/python" -m pytest tests/integration
+
+tables: $(VENV)/.installed
+	$(BIN)/python -m pyoci.config.compile
+
+format: $(VENV)/.tools
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.installed: $(INSTALL_INPUTS) tests/prepare
+	tests/prepare venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.installed
+	tests/prepare tools $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
