@@ -1,7 +1,10 @@
 """Filters in the kernel: each test puts a child of its own under one and looks at what happens to it."""
 
+import ctypes
 import errno
+import faulthandler
 import json
+import mmap
 import os
 import signal
 import time
@@ -36,6 +39,7 @@ def child(profile, action):
     if pid == 0:
         status = 99
         try:
+            faulthandler.disable()
             call("prctl", PR_SET_NO_NEW_PRIVS, 1)
             seccomp.install(prepared, filter_.flags)
             status = action()
@@ -160,6 +164,33 @@ def test_enosys_comes_from_the_filter_and_not_from_the_kernel():
 
 def test_x32_calls_under_a_profile_without_x32_are_killed():
     assert child(profile("ERRNO", "sethostname"), errno_of("sync_x32")) == ("signal", signal.SIGSYS)
+
+
+def int_0x80(number):
+    """An action: system call `number` the way 32-bit programs make it; its errno, 0 for success."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    # push rbx; xor ebx, ebx; mov eax, number; int 0x80; pop rbx; ret
+    page.write(b"\x53\x31\xdb\xb8" + number.to_bytes(4, "little") + b"\xcd\x80\x5b\xc3")
+    function = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+
+    def action(page=page):  # which must stay mapped
+        result = function()
+        return -result if result < 0 else 0
+
+    return action
+
+
+def test_32_bit_calls_are_filtered_under_their_own_numbers():
+    getpid_32, setns_32, beyond = 20, 346, 9999
+    allow_all = {"defaultAction": "SCMP_ACT_ALLOW"}
+    if child({**allow_all, "architectures": ["SCMP_ARCH_X86"]}, int_0x80(getpid_32)) != ("exit", 0):
+        pytest.skip("this kernel runs no 32-bit calls")
+    refused = profile("ERRNO", "setns", errnoRet=errno.EXDEV)
+    assert child({**refused, "architectures": ["SCMP_ARCH_X86"]}, int_0x80(setns_32)) == ("exit", errno.EXDEV)
+    assert child({**refused, "architectures": ["SCMP_ARCH_X86"]}, int_0x80(getpid_32)) == ("exit", 0)
+    assert child(refused, int_0x80(getpid_32)) == ("signal", signal.SIGSYS)
+    assert docker(int_0x80(getpid_32)) == ("exit", 0)
+    assert docker(int_0x80(beyond)) == ("exit", errno.ENOSYS)
 
 
 def test_the_listener_s_file_descriptor_is_returned():
