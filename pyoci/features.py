@@ -62,7 +62,7 @@ def _linux() -> "dict[str, object]":
         "apparmor": {"enabled": _is_ready("apparmor")},
         "selinux": {"enabled": _is_ready("selinux")},
         "intelRdt": _intel_rdt(_is_ready("intelRdt")),
-        "memoryPolicy": {"modes": sorted(MEMORY_POLICIES), "flags": sorted(MEMORY_POLICY_FLAGS)},
+        "memoryPolicy": _memory_policy(_is_ready("memoryPolicy")),
         "mountExtensions": {"idmap": {"enabled": _is_ready("mountExtensions.idmap")}},
         "netDevices": {"enabled": _is_ready("netDevices")},
     }
@@ -70,6 +70,13 @@ def _linux() -> "dict[str, object]":
 
 def _intel_rdt(ready: bool) -> "dict[str, bool]":
     return {"enabled": ready, "schemata": ready, "monitoring": ready}
+
+
+def _memory_policy(ready: bool) -> "dict[str, list[str]]":
+    return {
+        "modes": sorted(MEMORY_POLICIES) if ready else [],
+        "flags": sorted(MEMORY_POLICY_FLAGS) if ready else [],
+    }
 
 
 def _with_listener(name: str) -> int:
