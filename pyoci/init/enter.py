@@ -9,6 +9,7 @@ from pyoci.init.freeze import freeze_imports
 from pyoci.init.report import failing, report_and_exit
 from pyoci.kernel.process import (
     CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
     CLONE_NEWPID,
     CLONE_NEWTIME,
     CLONE_NEWUSER,
@@ -43,8 +44,7 @@ def spawn(job: "Job", *, cgroup_fd: int = -1) -> tuple[int, int]:
     flags = 0
     for kind in namespaces.new:
         flags |= CLONE_FLAGS[kind]
-    # The cgroup namespace is unshared later: its root is where the process is at that moment.
-    pid, pidfd = clone3(flags & ~CLONE_NEWCGROUP, cgroup_fd=cgroup_fd)
+    pid, pidfd = clone3(flags & ~_made_later(flags), cgroup_fd=cgroup_fd)
     if pid == 0:
         _direct(job, new_user=bool(flags & CLONE_NEWUSER))
     return pid, pidfd
@@ -61,6 +61,15 @@ def _direct(job: "Job", *, new_user: bool) -> None:
         init.run(job, new_user=new_user)
     except BaseException as error:
         report_and_exit(job.channel, error)
+
+
+def _made_later(flags: int) -> int:
+    """Namespaces that init makes itself.
+
+    A cgroup namespace's root is where the process is at that moment, so it waits for the cgroup.  The root of
+    the message queues belongs to whoever makes the IPC namespace: that must be the user namespace's root.
+    """
+    return CLONE_NEWCGROUP | (CLONE_NEWIPC if flags & CLONE_NEWUSER else 0)
 
 
 def start_child(job: "Job") -> None:
@@ -109,9 +118,9 @@ def _bridge(job: "Job") -> None:
         flags = 0
         for kind in namespaces.new:
             flags |= CLONE_FLAGS[kind]
-        flags &= ~(CLONE_NEWUSER | CLONE_NEWTIME | CLONE_NEWCGROUP)
+        in_user = namespaces.has("user")
+        flags &= ~(CLONE_NEWUSER | CLONE_NEWTIME | _made_later(CLONE_NEWUSER if in_user else 0))
         with failing("enter", "making namespaces"):
-            in_user = namespaces.has("user")
             pid, _ = clone3(CLONE_PARENT | flags & CLONE_NEWPID)
             if pid:
                 job.channel.send(INIT_PID, {"pid": pid})

@@ -10,7 +10,16 @@ from pyoci.init.home import home_of
 from pyoci.init.lookup import find_program
 from pyoci.init.report import failing, make_report, report_and_exit
 from pyoci.init.stdio import adopt_standard_streams
-from pyoci.kernel.process import CLONE_NEWCGROUP, PR_SET_PDEATHSIG, keep_only, prctl, setresgid, setresuid, unshare
+from pyoci.kernel.process import (
+    CLONE_NEWCGROUP,
+    CLONE_NEWIPC,
+    PR_SET_PDEATHSIG,
+    keep_only,
+    prctl,
+    setresgid,
+    setresuid,
+    unshare,
+)
 from pyoci.ops.context import Context
 from pyoci.ops.mounts import AttachTree
 
@@ -37,6 +46,8 @@ def run(job: "Job", *, new_user: bool) -> None:
             setresuid(0)
             identity.drop_groups()
             prctl(PR_SET_PDEATHSIG, SIGKILL)  # a change of ids clears it
+            if "ipc" in plan.namespaces.new:
+                unshare(CLONE_NEWIPC)
     join_at = plan.join_index
     _carry_out(plan.rootfs[:join_at], "rootfs", ctx)
     with failing("rootfs", "joining the cgroup", ".linux.cgroupsPath"):

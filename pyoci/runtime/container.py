@@ -190,7 +190,6 @@ def make_directory(root: str, container_id: str) -> Directory:
     except FileExistsError:
         raise StateError(
             "container with given ID already exists",
-            where=container_id,
             fix="choose another id, or remove the old container: pyoci delete --force %s" % container_id,
         ) from None
     except OSError as error:
@@ -205,7 +204,7 @@ def open_directory(root: str, container_id: str) -> Directory:
         return Directory(root, container_id, _open(root + "/" + container_id))
     except OSError as error:
         if error.errno in (ENOENT, ENOTDIR, ELOOP):
-            raise StateError(DOES_NOT_EXIST, where=container_id) from None
+            raise StateError(DOES_NOT_EXIST) from None
         raise StateError("container %s: %s" % (container_id, errno_text(error.errno or 0))) from None
 
 
@@ -239,7 +238,7 @@ def load_record(directory: Directory) -> Record:
     try:
         values = parse(directory.read(STATE), STATE)
     except FileNotFoundError:
-        raise StateError(DOES_NOT_EXIST, where=directory.container_id, cause="it has no record") from None
+        raise StateError(DOES_NOT_EXIST, cause="it has no record") from None
     except (ConfigError, OSError) as error:
         raise _damaged(directory, str(error)) from None
     if not _is_sound(values):

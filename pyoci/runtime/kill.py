@@ -29,7 +29,7 @@ def main(call: "Call") -> int:
     if status in (STOPPED, CREATING) and not everything:
         if status == STOPPED and signal == _signal.SIGKILL and _kill_leftovers(record):
             return 0
-        raise StateError(NOT_RUNNING, where=call.arguments[0], cause="its status is %s" % status)
+        raise StateError(NOT_RUNNING, cause="its status is %s" % status)
     if everything:
         signal_everything(record, signal)
     else:

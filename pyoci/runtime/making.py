@@ -47,7 +47,7 @@ from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, read_facts
 from pyoci.runtime.idmap import write_maps
 from pyoci.runtime.namespaces import open_namespaces
-from pyoci.runtime.pid_file import write_pid_file
+from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
 TYPE_CHECKING = False
@@ -210,9 +210,11 @@ class Making:
         self._set_from_outside()
         self._converse()
         self._save_made()
-        pid_file = self.call.options["pid_file"]
-        if pid_file:
-            write_pid_file(pid_file, self.init_pid)
+        options = self.call.options
+        if options["pid_file"]:
+            write_pid_file(options["pid_file"], self.init_pid)
+        if options["pidfd_socket"]:
+            send_pidfd(options["pidfd_socket"], self.init_pidfd, b"standard")
 
     def _spawn(self) -> None:
         cgroup_fd = self.plan.cgroup.clone_fd()

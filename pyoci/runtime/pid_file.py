@@ -1,6 +1,8 @@
-"""The pid file: digits and nothing else, put in place in one step (callers parse its raw bytes)."""
+"""How callers learn of the process: the pid file, digits and nothing else, and the pidfd socket."""
 
+import _socket
 import os
+from _struct import pack
 
 from pyoci.errors import PyociError, errno_text
 
@@ -26,3 +28,17 @@ def write_pid_file(path: str, pid: int) -> None:
             where="--pid-file",
             fix="name a writable place",
         ) from None
+
+
+def send_pidfd(path: str, pidfd: int, payload: bytes) -> None:
+    """Send the pidfd over the stream socket at `path`, in one message.  PyociError when that fails."""
+    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
+    try:
+        client.connect(path)
+        client.sendmsg([payload], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=i", pidfd))])
+    except OSError as error:
+        raise PyociError(
+            "pidfd socket %s: %s" % (path, errno_text(error.errno or 0)), where="--pidfd-socket"
+        ) from None
+    finally:
+        client.close()

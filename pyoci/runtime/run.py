@@ -41,6 +41,7 @@ def main(call: "Call") -> int:
         raise
     if detach:
         return 0
+    call.log.release()  # what there is to warn of should not wait for the program's end
     status = _wait(making.init_pid)
     if not call.options["keep"]:
         destroy(making.directory, making.record, call.log)

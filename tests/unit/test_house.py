@@ -152,17 +152,9 @@ def test_the_walker_leaves_out_what_only_type_checkers_see() -> None:
     assert imported(ast.parse(text)) == {"os", "sys", "a.b"}
 
 
-NO_PIDFD_SOCKET = pytest.mark.xfail(reason="--pidfd-socket is not carried out yet", strict=True)
-
-
 @pytest.mark.parametrize(
     ("command", "key"),
-    [
-        pytest.param(row.name, option.key, marks=[NO_PIDFD_SOCKET] if option.key == "pidfd_socket" else [])
-        for row in COMMANDS.values()
-        if row.works
-        for option in row.options
-    ],
+    [(row.name, option.key) for row in COMMANDS.values() if row.works for option in row.options],
 )
 def test_no_option_of_a_working_command_is_silently_ignored(command: str, key: str) -> None:
     """Some file of runtime/ names it: weak, but it finds the option that nobody thought of."""
