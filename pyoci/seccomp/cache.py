@@ -18,9 +18,6 @@ except ImportError:  # Python 3.12 and later
     except ImportError:
         from hashlib import sha256
 
-# The directory's name inside a state root: `@` is not allowed in a container id, so it cannot clash with one.
-DIRECTORY_NAME = "@seccomp"
-
 MAGIC = b"pyoci filter 1\n\0"
 MAX_FILES = 64
 

@@ -18,7 +18,7 @@ PROFILE = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["reboot"],
 
 @pytest.fixture
 def directory(tmp_path):
-    return str(tmp_path / cache.DIRECTORY_NAME)
+    return str(tmp_path / ".seccomp")
 
 
 @pytest.fixture
