@@ -4,6 +4,8 @@ The fast check costs under a millisecond.  Only when it says no, the machinery t
 (jsonschema, `re`) and the first fault is raised with its line and column.
 """
 
+import os
+
 from pyoci.config.checker import conforms
 from pyoci.config.json_text import parse
 from pyoci.config.not_yet import not_yet, process_not_yet
@@ -40,7 +42,7 @@ def load_config(
     driver is in use, so cgroupsPath has to be slice:prefix:name.  `name` is the file to read.  Raises
     ConfigError with the first fault: its jq path, line, column and fix.
     """
-    dir_fd, path = (bundle, name) if isinstance(bundle, int) else (None, bundle + "/" + name)
+    dir_fd, path = (bundle, name) if isinstance(bundle, int) else (None, os.path.join(bundle, name))
     data = read_document(path, dir_fd=dir_fd, name=name)
     return load_config_text(data, warn, systemd=systemd, name=name), data
 
