@@ -249,6 +249,10 @@ _ABILITIES = {
     "cgroupns": (lambda: _knob("/proc/self/ns/cgroup"), "the kernel has no cgroup namespaces"),
     "sys_resource": (lambda: _has_cap(24), "CAP_SYS_RESOURCE is missing: limits cannot be raised"),
     "sys_nice": (lambda: _has_cap(23), "CAP_SYS_NICE is missing"),
+    "no_rt_group": (
+        lambda: not any(_knob(p + "/cpu.rt_runtime_us") for p in hierarchies().values()),
+        "realtime bandwidth is shared out by cgroup, and new groups have none",
+    ),
     "no_apparmor": (lambda: not _knob("/sys/kernel/security/apparmor"), "AppArmor is on"),
     "apparmor": (lambda: _knob("/sys/kernel/security/apparmor"), "no AppArmor"),
     "no_selinux": (lambda: not _knob("/sys/fs/selinux/enforce"), "SELinux is on"),

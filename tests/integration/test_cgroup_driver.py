@@ -277,11 +277,15 @@ def test_a_controller_that_an_ancestor_keeps_is_named_in_the_error(make, name, i
 
 @only_v2
 def test_below_a_threaded_cgroup_limits_of_domain_controllers_are_refused(make, name):
-    outer = make()
-    tree.write(outer.directories[0].path + "/cgroup.type", "threaded")
+    outer = LAYOUT.unified.mountpoint + name
+    os.makedirs(outer)
+    tree.write(outer + "/cgroup.type", "threaded")
     with pytest.raises(OperationError, match="it is of type"):
         make({"memory": {"limit": 64 * MIB}}, path=name + "/inner")
-    make(path=name + "/inner")
+    inner = make(path=name + "/inner")
+    assert value(inner, "", "cgroup.type") == "threaded"
+    inner.remove()
+    os.rmdir(outer)
 
 
 # ---- values ----

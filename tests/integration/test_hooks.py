@@ -1,4 +1,4 @@
-"""Hooks: six kinds, what they are given, where they run, what their failure does (config.md#posix-platform-hooks)."""
+"""Hooks: six kinds, what they are given, where they run, what their failure does (config.md#hooks)."""
 
 import json
 import os
@@ -350,7 +350,7 @@ def test_a_hook_that_leaves_a_child_behind_does_not_hold_create(container):
     one.create()
     assert time.monotonic() - started < 10
     one.delete("--force").ok()
-    for pid in children():
+    for pid in list(children()):
         os.kill(pid, 9)
 
 
