@@ -6,6 +6,8 @@ from pyoci.config.fault import Fault, quoted
 from pyoci.config.rules_mounts import is_bind
 from pyoci.tables.mount_options import OPTIONS
 
+LEAST_MEMORY = 512 * 1024
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Config
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 def advice(config: "Config") -> list[Fault]:
     """Warnings about a configuration that keeps its schema."""
     found: list[Fault] = []
-    for rule in (_misspelt_options, _ambient, _prestart, _same_device):
+    for rule in (_misspelt_options, _ambient, _prestart, _same_device, _tiny_memory):
         rule(config, found)
     return found
 
@@ -61,3 +63,10 @@ def _same_device(config: "Config", found: list[Fault]) -> None:
             message = "the same device as .linux.devices[%d]" % seen[key]
             found.append(Fault(".linux.devices[%d]" % number, message, "", "warning"))
         seen.setdefault(key, number)
+
+
+def _tiny_memory(config: "Config", found: list[Fault]) -> None:
+    limit = config.get("linux", {}).get("resources", {}).get("memory", {}).get("limit", 0)
+    if 0 < limit < LEAST_MEMORY:
+        message = "a memory limit of %d bytes is less than a program needs to start" % limit
+        found.append(Fault(".linux.resources.memory.limit", message, "the unit is bytes", "warning"))

@@ -13,10 +13,11 @@ from pyoci.config.rules_mounts import is_bind
 from pyoci.config.sysctl import below_proc_sys, namespace
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
 from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
+from pyoci.tables.not_yet import NOT_YET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import Config, IDMapping, Linux, Resources
+    from pyoci.config.types import Config, IDMapping, Linux, Resources, Seccomp
 
 _NS_GET_NSTYPE = 0xB703  # ioctl_ns(2)
 _MIN_KERNEL = (5, 12)  # mount_setattr(2), the youngest call that create cannot do without
@@ -42,6 +43,7 @@ def host_faults(config: "Config", bundle: str, layout: Layout | None = None) -> 
     _mount_sources(config, bundle, found)
     _process(config, found)
     _seccomp(linux, found)
+    _security_modules(config, found)
     _sysctl(linux, found)
     _identity(config, linux, found)
     _hooks(config, found)
@@ -168,12 +170,58 @@ def _seccomp(linux: "Linux", found: list[Fault]) -> None:
     if not available:
         found.append(Fault(".linux.seccomp", "this kernel has no seccomp filters", "remove .linux.seccomp"))
         return
+    _seccomp_names(seccomp, found)
     used = [(".linux.seccomp.defaultAction", seccomp["defaultAction"])]
     for number, rule in enumerate(seccomp.get("syscalls", ())):
         used.append((".linux.seccomp.syscalls[%d].action" % number, rule["action"]))
     for path, action in used:
         if _SECCOMP_ACTIONS[action] not in available:
             found.append(Fault(path, "this kernel has no %s" % action, "one of " + ", ".join(available)))
+
+
+def _seccomp_names(seccomp: "Seccomp", found: list[Fault]) -> None:
+    """Warn of names that no architecture's system call has; newer kernels may know them."""
+    from pyoci.errors import PyociError
+    from pyoci.seccomp.binding import Library
+    from pyoci.tables.seccomp import ACTIONS, ARCHITECTURES, RUNNABLE
+
+    native = RUNNABLE.get(os.uname().machine, ())
+    try:
+        library = Library(ACTIONS["SCMP_ACT_ALLOW"])
+    except PyociError as error:
+        found.append(Fault(".linux.seccomp", error.message, error.fix))
+        return
+    if not native:
+        return
+    for number, rule in enumerate(seccomp.get("syscalls", ())):
+        names = [name for name in rule["names"] if library.resolve(ARCHITECTURES[native[0]], name) is None]
+        if names:
+            path = ".linux.seccomp.syscalls[%d].names" % number
+            message = "libseccomp knows no system call %s" % ", ".join(quoted(name) for name in names)
+            found.append(Fault(path, message, "they are skipped: misspelt, or newer than libseccomp", "warning"))
+
+
+def _security_modules(config: "Config", found: list[Fault]) -> None:
+    process = config.get("process", {})
+    profile = process.get("apparmorProfile")
+    if profile and "apparmor" not in NOT_YET:
+        at = ".process.apparmorProfile"
+        if _read("/sys/module/apparmor/parameters/enabled").strip() != "Y":
+            found.append(Fault(at, "this kernel runs without AppArmor", "remove it"))
+        else:
+            loaded = [
+                line.rpartition(" (")[0] for line in _read("/sys/kernel/security/apparmor/profiles").splitlines()
+            ]
+            if loaded and profile not in loaded and profile != "unconfined":
+                message = "AppArmor profile %s is not loaded" % quoted(profile)
+                found.append(Fault(at, message, "load it with apparmor_parser"))
+    for path, label in (
+        (".process.selinuxLabel", process.get("selinuxLabel")),
+        (".linux.mountLabel", config.get("linux", {}).get("mountLabel")),
+    ):
+        if label and "selinux" not in NOT_YET and not os.path.exists("/sys/fs/selinux/enforce"):
+            message = "selinux label is specified in config, but selinux is disabled or not supported"
+            found.append(Fault(path, message, "remove it"))
 
 
 def _sysctl(linux: "Linux", found: list[Fault]) -> None:
