@@ -10,12 +10,22 @@ from suite.case import case
 from suite.context import Context
 
 
-@case("lifecycle/create-start-delete", "runtime.md#operations: create, start and delete MUST be supported", "R-040", "R-082")
+@case(
+    "lifecycle/create-start-delete",
+    "runtime.md#operations: create, start and delete MUST be supported",
+    "R-040",
+    "R-082",
+)
 def create_start_delete(t: Context) -> None:
     t.go()
 
 
-@case("lifecycle/create-does-not-run-the-program", "runtime.md#lifecycle 2: the program MUST NOT be run at create", "R-040", "R-044")
+@case(
+    "lifecycle/create-does-not-run-the-program",
+    "runtime.md#lifecycle 2: the program MUST NOT be run at create",
+    "R-040",
+    "R-044",
+)
 def create_does_not_run(t: Context) -> None:
     t.args("--touch", "/ran")
     container = t.container().create()
@@ -24,7 +34,12 @@ def create_does_not_run(t: Context) -> None:
     t.check(os.path.exists(t.path("/ran")), "the program did not run at start")
 
 
-@case("lifecycle/start-runs-the-program-once", "runtime.md#start: MUST run the user-specified program", "R-055", "R-056")
+@case(
+    "lifecycle/start-runs-the-program-once",
+    "runtime.md#start: MUST run the user-specified program",
+    "R-055",
+    "R-056",
+)
 def start_runs_once(t: Context) -> None:
     t.args("--append", "/runs", "--only", "none")
     t.container().create().start().wait()
@@ -32,7 +47,11 @@ def start_runs_once(t: Context) -> None:
         t.equal(len(file.readlines()), 1, "number of runs")
 
 
-@case("lifecycle/start-twice", "runtime.md#start: start of a container that is not created MUST fail, without effect", "R-055")
+@case(
+    "lifecycle/start-twice",
+    "runtime.md#start: start of a container that is not created MUST fail, without effect",
+    "R-055",
+)
 def start_twice(t: Context) -> None:
     container = t.running()
     t.fails(t.runtime.call("start", container.id), "second start")
@@ -53,7 +72,11 @@ def start_unknown(t: Context) -> None:
 
 for verb in ("start", "state", "kill", "delete", "create"):
 
-    @case(f"lifecycle/{verb}-without-id", f"runtime.md#{verb}: MUST generate an error without the container's id", "R-007")
+    @case(
+        f"lifecycle/{verb}-without-id",
+        f"runtime.md#{verb}: MUST generate an error without the container's id",
+        "R-007",
+    )
     def _without_id(t: Context, verb: str = verb) -> None:
         t.write_config()
         t.fails(t.runtime.call(verb, cwd=t.bundle), f"{verb} without an id")
@@ -66,7 +89,12 @@ for verb in ("start", "state", "kill", "delete", "create"):
         t.fails(t.runtime.call(verb, *more, "", *tail), f"{verb} of an empty id")
 
 
-@case("lifecycle/start-without-process", "runtime.md#start: MUST generate an error if process was not set", "R-047", "R-057")
+@case(
+    "lifecycle/start-without-process",
+    "runtime.md#start: MUST generate an error if process was not set",
+    "R-047",
+    "R-057",
+)
 def start_without_process(t: Context) -> None:
     del t.config["process"]
     container = t.container()
@@ -76,7 +104,9 @@ def start_without_process(t: Context) -> None:
     t.fails(t.runtime.call("start", container.id), "start without process")
 
 
-@case("lifecycle/create-without-process", "config.md#process: OPTIONAL, REQUIRED only when start is called", "R-047")
+@case(
+    "lifecycle/create-without-process", "config.md#process: OPTIONAL, REQUIRED only when start is called", "R-047"
+)
 def create_without_process(t: Context) -> None:
     del t.config["process"]
     t.works(t.container().try_create(), "create without process")
@@ -94,7 +124,11 @@ def duplicate_id(t: Context) -> None:
     t.equal(first.state()["bundle"], t.bundle, "bundle of the first container")
 
 
-@case("lifecycle/duplicate-id-at-once", "runtime.md#create: of several creates of one id at once, one succeeds", "R-052")
+@case(
+    "lifecycle/duplicate-id-at-once",
+    "runtime.md#create: of several creates of one id at once, one succeeds",
+    "R-052",
+)
 def duplicate_at_once(t: Context) -> None:
     t.args("--pause")
     del t.config["linux"]["cgroupsPath"]
@@ -115,7 +149,12 @@ def duplicate_at_once(t: Context) -> None:
 
 for bad in ("a/b", "../x", ".", "..", "a b"):
 
-    @case(f"lifecycle/invalid-id-{bad.replace('/', '%').replace(' ', '_')}", "runtime.md#create: an id that is not valid MUST be an error", "R-042", level="common")
+    @case(
+        f"lifecycle/invalid-id-{bad.replace('/', '%').replace(' ', '_')}",
+        "runtime.md#create: an id that is not valid MUST be an error",
+        "R-042",
+        level="common",
+    )
     def _invalid_id(t: Context, bad: str = bad) -> None:
         t.write_config()
         t.fails(t.runtime.call("create", "--bundle", t.bundle, bad, cwd=t.bundle), f"create with id {bad!r}")
@@ -136,7 +175,12 @@ def id_reusable(t: Context) -> None:
         t.works(container.delete(), "delete")
 
 
-@case("lifecycle/bundle-default-is-cwd", "runtime.md#create: a path to the bundle; without one, the working directory", "R-040", level="common")
+@case(
+    "lifecycle/bundle-default-is-cwd",
+    "runtime.md#create: a path to the bundle; without one, the working directory",
+    "R-040",
+    level="common",
+)
 def bundle_default(t: Context) -> None:
     t.args("--pause")
     container = t.container()
@@ -156,7 +200,11 @@ def config_missing(t: Context) -> None:
     t.fails(t.runtime.call("create", "--bundle", t.bundle, f"{t.token}-x"), "create without config.json")
 
 
-@case("lifecycle/config-read-once", "runtime.md#lifecycle 2: later changes of config.json MUST NOT affect the container", "R-043")
+@case(
+    "lifecycle/config-read-once",
+    "runtime.md#lifecycle 2: later changes of config.json MUST NOT affect the container",
+    "R-043",
+)
 def config_read_once(t: Context) -> None:
     t.args("--tag", "first")
     t.config["annotations"] = {"a": "first"}
@@ -169,7 +217,13 @@ def config_read_once(t: Context) -> None:
     t.equal(t.output(container)["tag"], "first", "argument of the program")
 
 
-@case("lifecycle/config-removed", "runtime.md#lifecycle 2: later changes of config.json MUST NOT affect the container", "R-043", "R-073", "R-165")
+@case(
+    "lifecycle/config-removed",
+    "runtime.md#lifecycle 2: later changes of config.json MUST NOT affect the container",
+    "R-043",
+    "R-073",
+    "R-165",
+)
 def config_removed(t: Context) -> None:
     container = t.container().create()
     os.unlink(f"{t.bundle}/config.json")
@@ -178,23 +232,40 @@ def config_removed(t: Context) -> None:
     t.works(container.delete(), "delete")
 
 
-@case("lifecycle/resources-exist-at-created", "runtime.md#create: all properties but process MUST be applied by create", "R-044")
+@case(
+    "lifecycle/resources-exist-at-created",
+    "runtime.md#create: all properties but process MUST be applied by create",
+    "R-044",
+)
 def resources_at_created(t: Context) -> None:
     t.config["hostname"] = "at-created"
     container = t.container().create()
     with open(f"/proc/{container.pid}/mountinfo", encoding="utf-8") as file:
         t.check(" /proc " in file.read(), "/proc is not mounted at created")
     for kind in ("pid", "mnt", "uts", "net", "ipc"):
-        t.check(os.readlink(f"/proc/{container.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), f"no new {kind} namespace at created")
+        t.check(
+            os.readlink(f"/proc/{container.pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"),
+            f"no new {kind} namespace at created",
+        )
 
 
-@case("lifecycle/failed-create-leaves-nothing", "runtime.md#errors: an error MUST leave the environment as it was", "R-037", "R-046")
+@case(
+    "lifecycle/failed-create-leaves-nothing",
+    "runtime.md#errors: an error MUST leave the environment as it was",
+    "R-037",
+    "R-046",
+)
 def failed_create(t: Context) -> None:
     t.bind(f"{t.work}/missing", "/mnt/x")
     t.refused()
 
 
-@case("lifecycle/failed-create-leaves-the-id-free", "runtime.md#errors: an error MUST leave the environment as it was", "R-037", "R-046")
+@case(
+    "lifecycle/failed-create-leaves-the-id-free",
+    "runtime.md#errors: an error MUST leave the environment as it was",
+    "R-037",
+    "R-046",
+)
 def failed_create_id(t: Context) -> None:
     name = f"{t.token}-same"
     t.bind(f"{t.work}/missing", "/mnt/x")
@@ -203,19 +274,34 @@ def failed_create_id(t: Context) -> None:
     t.works(t.container(name=name).try_create(), "create of the same id")
 
 
-@case("lifecycle/missing-program-fails", "runtime.md#start: the program MUST be run, else an error", "R-030", "R-045")
+@case(
+    "lifecycle/missing-program-fails", "runtime.md#start: the program MUST be run, else an error", "R-030", "R-045"
+)
 def missing_program(t: Context) -> None:
     t.config["process"]["args"] = ["/nothing-here"]
     text = t.refused(late=True)
-    t.check("no such file" in text.lower() or "not found" in text.lower(), f"the error does not say what is missing: {text[-150:]!r}")
+    t.check(
+        "no such file" in text.lower() or "not found" in text.lower(),
+        f"the error does not say what is missing: {text[-150:]!r}",
+    )
 
 
-@case("lifecycle/exit-status-is-left-to-the-caller", "runtime.md#lifecycle 10: the container process exits; its parent is the caller's subreaper", "R-049", level="common")
+@case(
+    "lifecycle/exit-status-is-left-to-the-caller",
+    "runtime.md#lifecycle 10: the container process exits; its parent is the caller's subreaper",
+    "R-049",
+    level="common",
+)
 def exit_status(t: Context) -> None:
     t.go("--exit", "7", status=7)
 
 
-@case("lifecycle/killed-by-its-own-signal", "runtime.md#lifecycle 10: the container process may crash", "R-049", level="common")
+@case(
+    "lifecycle/killed-by-its-own-signal",
+    "runtime.md#lifecycle 10: the container process may crash",
+    "R-049",
+    level="common",
+)
 def crash(t: Context) -> None:
     t.without_namespace("pid")
     t.go("--kill", "11", status=139)
@@ -256,7 +342,9 @@ def statuses(t: Context) -> None:
     t.equal(container.state()["status"], "stopped", "after exit")
 
 
-@case("state/unreaped-is-stopped", "runtime.md#state: stopped when the container process has exited", "R-068", "R-069")
+@case(
+    "state/unreaped-is-stopped", "runtime.md#state: stopped when the container process has exited", "R-068", "R-069"
+)
 def zombie(t: Context) -> None:
     container = t.running()
     os.kill(container.pid, signal.SIGKILL)
@@ -269,7 +357,11 @@ def zombie(t: Context) -> None:
     t.equal(container.state()["status"], "stopped", "status of a container whose process is a zombie")
 
 
-@case("state/killed-from-outside-is-stopped", "runtime.md#state: stopped when the container process has exited", "R-068")
+@case(
+    "state/killed-from-outside-is-stopped",
+    "runtime.md#state: stopped when the container process has exited",
+    "R-068",
+)
 def killed_outside(t: Context) -> None:
     container = t.running()
     os.kill(container.pid, signal.SIGKILL)
@@ -280,7 +372,7 @@ def killed_outside(t: Context) -> None:
 for name, value in {
     "plain": {"com.example.a": "1", "b": "two"},
     "empty-value": {"empty": ""},
-    "unicode": {"k\u00e9y": "v\u00e4lue \u2603", "quote": "a\"b\\c\nd"},
+    "unicode": {"k\u00e9y": "v\u00e4lue \u2603", "quote": 'a"b\\c\nd'},
 }.items():
 
     @case(f"state/annotations-{name}", "runtime.md#state: annotations are those of config.json", "R-072", "R-275")
@@ -326,7 +418,12 @@ def kill_unknown(t: Context) -> None:
     t.fails(t.runtime.call("kill", f"{t.token}-none", "KILL"), "kill of an unknown id")
 
 
-@case("kill/stopped", "runtime.md#kill: MUST fail for a container that is neither created nor running", "R-029", "R-075")
+@case(
+    "kill/stopped",
+    "runtime.md#kill: MUST fail for a container that is neither created nor running",
+    "R-029",
+    "R-075",
+)
 def kill_stopped(t: Context) -> None:
     container = t.container().create().start()
     container.wait()
@@ -342,7 +439,13 @@ def kill_created(t: Context) -> None:
     t.equal(container.state()["status"], "stopped", "status")
 
 
-@case("kill/created-ends-at-TERM", "runtime.md#kill: MUST send the signal to the container process", "R-080", "R-156", level="common")
+@case(
+    "kill/created-ends-at-TERM",
+    "runtime.md#kill: MUST send the signal to the container process",
+    "R-080",
+    "R-156",
+    level="common",
+)
 def kill_created_term(t: Context) -> None:
     container = t.container().create()
     t.works(container.kill("TERM"), "kill TERM")
@@ -356,9 +459,22 @@ def kill_running(t: Context) -> None:
     t.equal(container.wait(), 137, "exit status")
 
 
-for spelling, number in {"TERM": 15, "SIGTERM": 15, "15": 15, "USR1": 10, "SIGUSR2": 12, "1": 1, "term": 15}.items():
+for spelling, number in {
+    "TERM": 15,
+    "SIGTERM": 15,
+    "15": 15,
+    "USR1": 10,
+    "SIGUSR2": 12,
+    "1": 1,
+    "term": 15,
+}.items():
 
-    @case(f"kill/signal-{spelling}", "runtime.md#kill: MUST send the specified signal", "R-074", level="common" if spelling == "term" else "MUST")
+    @case(
+        f"kill/signal-{spelling}",
+        "runtime.md#kill: MUST send the specified signal",
+        "R-074",
+        level="common" if spelling == "term" else "MUST",
+    )
     def _signal(t: Context, spelling: str = spelling, number: int = number) -> None:
         container = t.running("--trap", str(number), "/seen")
         t.works(container.kill(spelling), f"kill {spelling}")
@@ -368,7 +484,9 @@ for spelling, number in {"TERM": 15, "SIGTERM": 15, "15": 15, "USR1": 10, "SIGUS
         t.equal(container.state()["status"], "running", "status")
 
 
-@case("kill/unknown-signal", "runtime.md#kill: MUST send the specified signal, so an unknown one is an error", "R-074")
+@case(
+    "kill/unknown-signal", "runtime.md#kill: MUST send the specified signal, so an unknown one is an error", "R-074"
+)
 def unknown_signal(t: Context) -> None:
     container = t.running()
     t.fails(container.kill("NOSUCH"), "kill NOSUCH")
@@ -446,10 +564,17 @@ def delete_killed(t: Context) -> None:
 def bundle_kept(t: Context) -> None:
     t.write("/file", "text")
     t.go()
-    t.check(os.path.exists(t.path("/file")) and os.path.exists(f"{t.bundle}/config.json"), "files of the bundle are gone")
+    t.check(
+        os.path.exists(t.path("/file")) and os.path.exists(f"{t.bundle}/config.json"),
+        "files of the bundle are gone",
+    )
 
 
-@case("delete/joined-namespace-is-kept", "runtime.md#delete: resources that create did not make MUST NOT be deleted", "R-087")
+@case(
+    "delete/joined-namespace-is-kept",
+    "runtime.md#delete: resources that create did not make MUST NOT be deleted",
+    "R-087",
+)
 def namespace_kept(t: Context) -> None:
     path = t.holder("network")
     before = os.readlink(path)
@@ -458,7 +583,11 @@ def namespace_kept(t: Context) -> None:
     t.equal(os.readlink(path), before, "namespace")
 
 
-@case("delete/children-die-with-the-container", "runtime.md#lifecycle 12: destroyed by undoing what create did", "R-082")
+@case(
+    "delete/children-die-with-the-container",
+    "runtime.md#lifecycle 12: destroyed by undoing what create did",
+    "R-082",
+)
 def children_die(t: Context) -> None:
     container = t.running("--child", "--child")
     t.works(container.kill("KILL"), "kill")

@@ -1,4 +1,4 @@
-"""config.md#mounts: options, order, destinations, bind semantics, propagation; config-linux.md: root propagation."""
+"""config.md#mounts: options, order, destinations, bind, propagation; config-linux.md: propagation of the root."""
 
 import os
 import time
@@ -32,7 +32,9 @@ SHOULD = {"nosymfollow", "symfollow"}
 for option, (before, present, absent) in OPTIONS.items():
 
     @case(f"mounts/option-{option}", MUST_TMPFS, "R-193", level="SHOULD" if option in SHOULD else "MUST")
-    def _option(t: Context, option: str = option, before: str | None = before, present: set = present, absent: set = absent) -> None:
+    def _option(
+        t: Context, option: str = option, before: str | None = before, present: set = present, absent: set = absent
+    ) -> None:
         t.mount("/mnt", type="tmpfs", source="tmpfs", options=[*([before] if before else []), option])
         line = t.go("--only", "mounts").mount("/mnt")
         words = {*line["options"], *(w for w in line["super"] if w not in ("rw", "ro"))}
@@ -43,11 +45,23 @@ for option, (before, present, absent) in OPTIONS.items():
 
 # ---- bind ----
 
-BIND_OPTIONS = {"ro": "ro", "nosuid": "nosuid", "nodev": "nodev", "noexec": "noexec", "noatime": "noatime", "nodiratime": "nodiratime"}
+BIND_OPTIONS = {
+    "ro": "ro",
+    "nosuid": "nosuid",
+    "nodev": "nodev",
+    "noexec": "noexec",
+    "noatime": "noatime",
+    "nodiratime": "nodiratime",
+}
 
 for option, word in BIND_OPTIONS.items():
 
-    @case(f"mounts/bind-{option}", "config.md#linux-mount-options: the option MUST be implemented, on bind mounts too", "R-193", "R-197")
+    @case(
+        f"mounts/bind-{option}",
+        "config.md#linux-mount-options: the option MUST be implemented, on bind mounts too",
+        "R-193",
+        "R-197",
+    )
     def _bind_option(t: Context, option: str = option, word: str = word) -> None:
         t.bind(t.host_dir("data"), "/data", option)
         words = t.go("--only", "mounts").mount("/data")["options"]
@@ -92,7 +106,11 @@ def bind_relative(t: Context) -> None:
     t.equal(t.go("--read", "/data/file").text("/data/file"), "from the bundle", "text")
 
 
-@case("mounts/bind-ignores-the-type", "config.md#mounts: with bind or rbind in options the mount is a bind mount", "R-191")
+@case(
+    "mounts/bind-ignores-the-type",
+    "config.md#mounts: with bind or rbind in options the mount is a bind mount",
+    "R-191",
+)
 def bind_type(t: Context) -> None:
     source = t.host_dir("data")
     t.host_file("data/file", "x")
@@ -102,13 +120,19 @@ def bind_type(t: Context) -> None:
     t.equal([a["result"] for a in out["actions"]], [1, 1], "the file is there")
 
 
-@case("mounts/bind-missing-source", "runtime.md#create: a property that cannot be applied MUST be an error", "R-196")
+@case(
+    "mounts/bind-missing-source", "runtime.md#create: a property that cannot be applied MUST be an error", "R-196"
+)
 def bind_missing(t: Context) -> None:
     t.bind(f"{t.work}/missing", "/data")
     t.refused()
 
 
-@case("mounts/bind-file-on-directory", "runtime.md#create: a property that cannot be applied MUST be an error", "R-032")
+@case(
+    "mounts/bind-file-on-directory",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-032",
+)
 def bind_file_on_directory(t: Context) -> None:
     t.bind(t.host_file("text", "x"), "/etc")
     t.refused()
@@ -135,14 +159,24 @@ def rbind(t: Context) -> None:
     t.equal(t.go("--has", "/data/sub/inner").action("has")["result"], 1, "the inner mount is visible")
 
 
-@case("mounts/rbind-ro-is-for-the-top", "config.md#linux-mount-options: ro is that of mount(8), rro is the recursive one", "R-193", level="common")
+@case(
+    "mounts/rbind-ro-is-for-the-top",
+    "config.md#linux-mount-options: ro is that of mount(8), rro is the recursive one",
+    "R-193",
+    level="common",
+)
 def rbind_ro(t: Context) -> None:
     t.mount("/data", type="none", source=nested(t), options=["rbind", "ro"])
     out = t.go("--create", "/data/x", "--create", "/data/sub/x")
     t.equal([a.get("errno") for a in out["actions"]], ["EROFS", None], "errors at the top and below")
 
 
-@case("mounts/bind-keeps-the-flags-of-its-source", "mount(2): a bind without other options keeps the source's flags", "R-198", level="common")
+@case(
+    "mounts/bind-keeps-the-flags-of-its-source",
+    "mount(2): a bind without other options keeps the source's flags",
+    "R-198",
+    level="common",
+)
 def bind_keeps(t: Context) -> None:
     source = t.host_dir("data")
     t.host_mount("tmpfs", source, "tmpfs", flags=system.MS_NOEXEC | system.MS_NOSUID)
@@ -152,24 +186,43 @@ def bind_keeps(t: Context) -> None:
 
 
 RECURSIVE = {
-    "rro": ("ro", True, None), "rrw": ("rw", True, "ro"), "rnosuid": ("nosuid", True, None), "rsuid": ("nosuid", False, "nosuid"),
-    "rnodev": ("nodev", True, None), "rdev": ("nodev", False, "nodev"), "rnoexec": ("noexec", True, None), "rexec": ("noexec", False, "noexec"),
-    "rnoatime": ("noatime", True, None), "rnodiratime": ("nodiratime", True, None), "rdiratime": ("nodiratime", False, "nodiratime"),
-    "rrelatime": ("relatime", True, "noatime"), "rstrictatime": ("relatime", False, None), "rnosymfollow": ("nosymfollow", True, None),
-    "rsymfollow": ("nosymfollow", False, "nosymfollow"), "ratime": ("noatime", False, "noatime"), "rnorelatime": ("relatime", False, "strictatime"),
+    "rro": ("ro", True, None),
+    "rrw": ("rw", True, "ro"),
+    "rnosuid": ("nosuid", True, None),
+    "rsuid": ("nosuid", False, "nosuid"),
+    "rnodev": ("nodev", True, None),
+    "rdev": ("nodev", False, "nodev"),
+    "rnoexec": ("noexec", True, None),
+    "rexec": ("noexec", False, "noexec"),
+    "rnoatime": ("noatime", True, None),
+    "rnodiratime": ("nodiratime", True, None),
+    "rdiratime": ("nodiratime", False, "nodiratime"),
+    "rrelatime": ("relatime", True, "noatime"),
+    "rstrictatime": ("relatime", False, None),
+    "rnosymfollow": ("nosymfollow", True, None),
+    "rsymfollow": ("nosymfollow", False, "nosymfollow"),
+    "ratime": ("noatime", False, "noatime"),
+    "rnorelatime": ("relatime", False, "strictatime"),
     "rnostrictatime": ("relatime", True, "strictatime"),
-}  # fmt: skip
+}
 
 for option, (word, there, before) in RECURSIVE.items():
 
-    @case(f"mounts/recursive-{option}", "config.md#linux-mount-options: the recursive option SHOULD be implemented", "R-201", level="SHOULD")
-    def _recursive(t: Context, option: str = option, word: str = word, there: bool = there, before: str | None = before) -> None:
+    @case(
+        f"mounts/recursive-{option}",
+        "config.md#linux-mount-options: the recursive option SHOULD be implemented",
+        "R-201",
+        level="SHOULD",
+    )
+    def _recursive(
+        t: Context, option: str = option, word: str = word, there: bool = there, before: str | None = before
+    ) -> None:
         source = nested(t)
         t.mount("/data", type="none", source=source, options=["rbind", *([before] if before else []), option])
         out = t.go("--only", "mounts")
         for point in ("/data", "/data/sub"):
             words = out.mount(point)["options"]
-            if option == "rstrictatime" or option == "rnorelatime":
+            if option in ("rstrictatime", "rnorelatime"):
                 t.check("noatime" not in words, f"{point} has {words}")
             if option not in ("rnorelatime",):
                 t.equal(word in words, there, f"{word} at {point} ({','.join(words)})")
@@ -197,13 +250,22 @@ def below(t: Context) -> None:
     t.check(out.mount("/a") and "ro" in out.mount("/a/b")["options"], "no nested mount")
 
 
-@case("mounts/relative-destination", "config.md#mounts: a relative destination MUST be taken as relative to /", "R-190")
+@case(
+    "mounts/relative-destination",
+    "config.md#mounts: a relative destination MUST be taken as relative to /",
+    "R-190",
+)
 def relative_destination(t: Context) -> None:
     t.mount("some/where", type="tmpfs", source="tmpfs")
     t.go("--only", "mounts").mount("/some/where")
 
 
-@case("mounts/missing-destination-is-made", "config.md#mounts: destination is a path in the container; a missing one is made", "R-194", level="common")
+@case(
+    "mounts/missing-destination-is-made",
+    "config.md#mounts: destination is a path in the container; a missing one is made",
+    "R-194",
+    level="common",
+)
 def missing_destination(t: Context) -> None:
     t.mount("/deep/er/dir", type="tmpfs", source="tmpfs")
     t.bind(t.host_file("text", "x"), "/new/dir/file")
@@ -213,7 +275,13 @@ def missing_destination(t: Context) -> None:
     t.equal(out.text("/new/dir/file"), "x", "text")
 
 
-@case("mounts/destination-through-an-absolute-symlink", "config.md#mounts: destination is a path inside the container", "R-194", "R-211", level="common")
+@case(
+    "mounts/destination-through-an-absolute-symlink",
+    "config.md#mounts: destination is a path inside the container",
+    "R-194",
+    "R-211",
+    level="common",
+)
 def symlink_destination(t: Context) -> None:
     t.mkdir("/run")
     t.mkdir("/var")
@@ -222,7 +290,12 @@ def symlink_destination(t: Context) -> None:
     t.go("--only", "mounts").mount("/run/here")
 
 
-@case("mounts/symlink-does-not-lead-out", "config.md#mounts: destination is a path inside the container", "R-211", level="common")
+@case(
+    "mounts/symlink-does-not-lead-out",
+    "config.md#mounts: destination is a path inside the container",
+    "R-211",
+    level="common",
+)
 def symlink_out(t: Context) -> None:
     outside = t.host_dir("outside")
     os.symlink("../../../../../../../../.." + outside, t.path("/leads-out"))
@@ -231,23 +304,42 @@ def symlink_out(t: Context) -> None:
     t.equal(os.listdir(outside), [], "entries made outside of the root filesystem")
 
 
-@case("mounts/dotdot-does-not-lead-out", "config.md#mounts: destination is a path inside the container", "R-211", level="common")
+@case(
+    "mounts/dotdot-does-not-lead-out",
+    "config.md#mounts: destination is a path inside the container",
+    "R-211",
+    level="common",
+)
 def dotdot_out(t: Context) -> None:
     t.mount("/../../../inside", type="tmpfs", source="tmpfs")
     if t.container().try_create().status == 0:
-        t.check(not os.path.exists("/inside") and not os.path.exists(f"{t.bundle}/inside"), "made outside of the root filesystem")
+        t.check(
+            not os.path.exists("/inside") and not os.path.exists(f"{t.bundle}/inside"),
+            "made outside of the root filesystem",
+        )
 
 
-@case("mounts/filesystem-options", "config.md#linux-mount-options: unknown options SHOULD go to the filesystem", "R-192", level="SHOULD")
+@case(
+    "mounts/filesystem-options",
+    "config.md#linux-mount-options: unknown options SHOULD go to the filesystem",
+    "R-192",
+    level="SHOULD",
+)
 def fs_options(t: Context) -> None:
-    t.mount("/mnt", type="tmpfs", source="tmpfs", options=["size=4096k", "nr_inodes=77", "mode=751", "uid=7", "gid=8"])
+    t.mount(
+        "/mnt", type="tmpfs", source="tmpfs", options=["size=4096k", "nr_inodes=77", "mode=751", "uid=7", "gid=8"]
+    )
     out = t.go("--statfs", "/mnt", "--stat", "/mnt")
     t.equal((out.action("statfs")["bytes"], out.action("statfs")["files"]), (4096 * 1024, 77), "size and inodes")
     stat = out.action("stat")
     t.equal((stat["mode"], stat["uid"], stat["gid"]), (0o751, 7, 8), "mode, uid, gid")
 
 
-@case("mounts/unknown-filesystem-option", "runtime.md#create: a property that cannot be applied MUST be an error", "R-192")
+@case(
+    "mounts/unknown-filesystem-option",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-192",
+)
 def unknown_fs_option(t: Context) -> None:
     t.mount("/mnt", type="tmpfs", source="tmpfs", options=["no-such-option-at-all"])
     t.refused()
@@ -262,7 +354,12 @@ def unknown_fs(t: Context) -> None:
 for fstype, point, source in (("proc", "/proc", "proc"), ("sysfs", "/sys", "sysfs"), ("tmpfs", "/dev/shm", "shm"),
                               ("devpts", "/dev/pts", "devpts"), ("mqueue", "/dev/mqueue", "mqueue")):  # fmt: skip
 
-    @case(f"mounts/filesystem-{fstype}", "config-linux.md#default-filesystems: SHOULD be made available", "R-192", level="SHOULD")
+    @case(
+        f"mounts/filesystem-{fstype}",
+        "config-linux.md#default-filesystems: SHOULD be made available",
+        "R-192",
+        level="SHOULD",
+    )
     def _filesystem(t: Context, fstype: str = fstype, point: str = point, source: str = source) -> None:
         if point != "/proc":
             t.mount(point, type=fstype, source=source, options=["nosuid", "noexec"])
@@ -284,14 +381,35 @@ def remount(t: Context) -> None:
     t.equal(out.action("statfs")["bytes"], 4096 * 1024, "size")
 
 
-@case("mounts/cgroup", "config.md#mounts: type is a file system; cgroup shows the container's own tree", "R-209", level="common")
+@case(
+    "mounts/cgroup",
+    "config.md#mounts: type is a file system; cgroup shows the container's own tree",
+    "R-209",
+    level="common",
+)
 def cgroup_mount(t: Context) -> None:
     t.mount("/sys", type="sysfs", source="sysfs", options=["nosuid", "noexec", "nodev", "ro"])
-    t.mount("/sys/fs/cgroup", type="cgroup", source="cgroup", options=["nosuid", "noexec", "nodev", "relatime", "ro"])
-    out = t.go("--only", "mounts", "--list", "/sys/fs/cgroup", "--mkdir", "/sys/fs/cgroup/memory/x", "--mkdir", "/sys/fs/cgroup/x")
+    t.mount(
+        "/sys/fs/cgroup", type="cgroup", source="cgroup", options=["nosuid", "noexec", "nodev", "relatime", "ro"]
+    )
+    out = t.go(
+        "--only",
+        "mounts",
+        "--list",
+        "/sys/fs/cgroup",
+        "--mkdir",
+        "/sys/fs/cgroup/memory/x",
+        "--mkdir",
+        "/sys/fs/cgroup/x",
+    )
     t.check(out.action("list")["names"], "/sys/fs/cgroup is empty")
-    t.check(any(line["fstype"] in ("cgroup", "cgroup2") for line in out.mounts()), "no cgroup file system is mounted")
-    t.check("errno" in out.action("mkdir", "/sys/fs/cgroup/memory/x"), "a cgroup could be made through a read-only mount")
+    t.check(
+        any(line["fstype"] in ("cgroup", "cgroup2") for line in out.mounts()), "no cgroup file system is mounted"
+    )
+    t.check(
+        "errno" in out.action("mkdir", "/sys/fs/cgroup/memory/x"),
+        "a cgroup could be made through a read-only mount",
+    )
 
 
 @case("mounts/nothing-of-the-host-is-left", "config-linux.md#namespaces: mount: an isolated mount table", "R-262")
@@ -312,9 +430,15 @@ def host_table(t: Context) -> None:
 # ---- propagation ----
 
 PROPAGATION = {
-    "private": set(), "rprivate": set(), "shared": {"shared"}, "rshared": {"shared"}, "slave": {"master"}, "rslave": {"master"},
-    "unbindable": {"unbindable"}, "runbindable": {"unbindable"},
-}  # fmt: skip
+    "private": set(),
+    "rprivate": set(),
+    "shared": {"shared"},
+    "rshared": {"shared"},
+    "slave": {"master"},
+    "rslave": {"master"},
+    "unbindable": {"unbindable"},
+    "runbindable": {"unbindable"},
+}
 
 
 def kinds(line: dict) -> set[str]:
@@ -323,7 +447,11 @@ def kinds(line: dict) -> set[str]:
 
 for option, want in PROPAGATION.items():
 
-    @case(f"mounts/propagation-{option}", "config.md#linux-mount-options: the propagation option MUST be implemented", "R-200")
+    @case(
+        f"mounts/propagation-{option}",
+        "config.md#linux-mount-options: the propagation option MUST be implemented",
+        "R-200",
+    )
     def _propagation(t: Context, option: str = option, want: set = want) -> None:
         source = t.host_dir("data")
         t.host_mount("tmpfs", source, "tmpfs")
@@ -334,7 +462,11 @@ for option, want in PROPAGATION.items():
         t.equal(got, want, "propagation of /data")
 
 
-@case("mounts/propagation-recursive-reaches-below", "config.md#linux-mount-options: rshared is recursive, shared is not", "R-200")
+@case(
+    "mounts/propagation-recursive-reaches-below",
+    "config.md#linux-mount-options: rshared is recursive, shared is not",
+    "R-200",
+)
 def propagation_below(t: Context) -> None:
     t.mount("/data", type="none", source=nested(t), options=["rbind", "rshared"])
     t.mount("/flat", type="none", source=f"{t.work}/data", options=["rbind", "shared"])
@@ -378,7 +510,11 @@ ROOT_PROPAGATION = {"shared": {"shared"}, "slave": {"master"}, "private": set(),
 
 for value, want in ROOT_PROPAGATION.items():
 
-    @case(f"mounts/rootfs-propagation-{value}", "config-linux.md#rootfs-mount-propagation: the value is the rootfs's propagation", "R-258")
+    @case(
+        f"mounts/rootfs-propagation-{value}",
+        "config-linux.md#rootfs-mount-propagation: the value is the rootfs's propagation",
+        "R-258",
+    )
     def _root_propagation(t: Context, value: str = value, want: set = want) -> None:
         if value == "slave":
             t.host_mount(t.bundle, t.bundle, flags=system.MS_BIND)
@@ -394,7 +530,12 @@ def unknown_propagation(t: Context) -> None:
     t.refused()
 
 
-@case("mounts/idmap", "config.md#linux-mount-options: idmap: the mount MUST have an idmapping", "R-202", level="SHOULD")
+@case(
+    "mounts/idmap",
+    "config.md#linux-mount-options: idmap: the mount MUST have an idmapping",
+    "R-202",
+    level="SHOULD",
+)
 def idmap(t: Context) -> None:
     source = t.host_dir("data")
     os.chown(t.host_file("data/file", "x"), 1000, 1000)
@@ -407,14 +548,22 @@ def idmap(t: Context) -> None:
 
 for given in ("uidMappings", "gidMappings"):
 
-    @case(f"mounts/idmap-only-{given}", "config.md#posix-mounts: uidMappings MUST be given along with gidMappings", "R-202")
+    @case(
+        f"mounts/idmap-only-{given}",
+        "config.md#posix-mounts: uidMappings MUST be given along with gidMappings",
+        "R-202",
+    )
     def _half_map(t: Context, given: str = given) -> None:
         t.mount("/data", type="bind", source=t.host_dir("data"), options=["bind", "idmap"],
                 **{given: [{"containerID": 0, "hostID": 5000, "size": 10}]})  # fmt: skip
         t.refused()
 
 
-@case("mounts/idmap-without-any-mapping", "config.md#linux-mount-options: idmap without mappings and user namespace MUST be an error", "R-202")
+@case(
+    "mounts/idmap-without-any-mapping",
+    "config.md#linux-mount-options: idmap without mappings and user namespace MUST be an error",
+    "R-202",
+)
 def idmap_none(t: Context) -> None:
     t.mount("/data", type="bind", source=t.host_dir("data"), options=["bind", "idmap"])
     t.refused()

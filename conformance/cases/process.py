@@ -1,4 +1,4 @@
-"""config.md#process: cwd, env, args, user, rlimits, capabilities and the rest; runtime-linux.md: file descriptors."""
+"""config.md#process: cwd, env, args, user, rlimits, capabilities; runtime-linux.md: file descriptors."""
 
 import array
 import os
@@ -36,7 +36,12 @@ def cwd_file(t: Context) -> None:
     t.refused(late=True)
 
 
-@case("process/cwd-missing-directory-is-made", "what every runtime does with a cwd that does not exist", "R-217", level="common")
+@case(
+    "process/cwd-missing-directory-is-made",
+    "what every runtime does with a cwd that does not exist",
+    "R-217",
+    level="common",
+)
 def cwd_made(t: Context) -> None:
     t.config["process"]["cwd"] = "/new/dir"
     t.equal(t.go("--only", "cwd")["cwd"], "/new/dir", "cwd")
@@ -84,7 +89,12 @@ def args_absent(t: Context) -> None:
     t.refused(late=True)
 
 
-@case("process/args-through-PATH", "config.md#process: the first entry has the semantics of execvp's file", "R-215", "R-216")
+@case(
+    "process/args-through-PATH",
+    "config.md#process: the first entry has the semantics of execvp's file",
+    "R-215",
+    "R-216",
+)
 def args_path(t: Context) -> None:
     t.mkdir("/opt/one")
     t.write("/opt/one/tool", "not executable", 0o644)
@@ -152,7 +162,12 @@ for value in (0, 0o22, 0o77, 0o777):
         t.equal(t.go("--only", "ids")["umask"], value, "umask")
 
 
-@case("process/user-can-write-its-stdout", "config.md#process: without terminal the standard streams are the caller's", "R-222", "R-163")
+@case(
+    "process/user-can-write-its-stdout",
+    "config.md#process: without terminal the standard streams are the caller's",
+    "R-222",
+    "R-163",
+)
 def user_stdout(t: Context) -> None:
     t.config["process"]["user"] = {"uid": 1234, "gid": 1234}
     t.go("--openrw", "/dev/null", "--only", "ids")
@@ -161,10 +176,23 @@ def user_stdout(t: Context) -> None:
 # ---- rlimits ----
 
 LIMITS = {
-    "CPU": (1000, 2000), "FSIZE": (1 << 30, 1 << 31), "DATA": (1 << 31, 1 << 32), "STACK": (4 << 20, 8 << 20), "CORE": (0, 0),
-    "RSS": (1 << 28, 1 << 29), "NPROC": (500, 600), "NOFILE": (100, 200), "MEMLOCK": (4096, 8192), "AS": (1 << 32, 1 << 33),
-    "LOCKS": (10, 20), "SIGPENDING": (50, 60), "MSGQUEUE": (1000, 2000), "NICE": (0, 0), "RTPRIO": (0, 0), "RTTIME": (5000, 6000),
-}  # fmt: skip
+    "CPU": (1000, 2000),
+    "FSIZE": (1 << 30, 1 << 31),
+    "DATA": (1 << 31, 1 << 32),
+    "STACK": (4 << 20, 8 << 20),
+    "CORE": (0, 0),
+    "RSS": (1 << 28, 1 << 29),
+    "NPROC": (500, 600),
+    "NOFILE": (100, 200),
+    "MEMLOCK": (4096, 8192),
+    "AS": (1 << 32, 1 << 33),
+    "LOCKS": (10, 20),
+    "SIGPENDING": (50, 60),
+    "MSGQUEUE": (1000, 2000),
+    "NICE": (0, 0),
+    "RTPRIO": (0, 0),
+    "RTTIME": (5000, 6000),
+}
 
 for name, (soft, hard) in LIMITS.items():
 
@@ -180,7 +208,11 @@ def rlimit_infinity(t: Context) -> None:
     t.equal(t.go("--only", "rlimits")["rlimits"]["RLIMIT_FSIZE"], [2**64 - 1] * 2, "RLIMIT_FSIZE")
 
 
-@case("process/rlimit-unknown", "config.md#posix-process: a value without a kernel interface MUST be an error", "R-223")
+@case(
+    "process/rlimit-unknown",
+    "config.md#posix-process: a value without a kernel interface MUST be an error",
+    "R-223",
+)
 def rlimit_unknown(t: Context) -> None:
     t.config["process"]["rlimits"] = [{"type": "RLIMIT_NOPE", "soft": 1, "hard": 1}]
     t.refused(late=True)
@@ -192,7 +224,11 @@ def rlimit_duplicate(t: Context) -> None:
     t.refused(late=True)
 
 
-@case("process/rlimit-soft-over-hard", "runtime.md#create: a property that cannot be applied MUST be an error", "R-223")
+@case(
+    "process/rlimit-soft-over-hard",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-223",
+)
 def rlimit_soft_over_hard(t: Context) -> None:
     t.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 200, "hard": 100}]
     t.refused(late=True)
@@ -206,7 +242,15 @@ def rlimit_small(t: Context) -> None:
 
 # ---- capabilities ----
 
-NUMBER = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_NET_BIND_SERVICE": 10, "CAP_SYS_CHROOT": 18, "CAP_AUDIT_WRITE": 29}
+NUMBER = {
+    "CAP_CHOWN": 0,
+    "CAP_KILL": 5,
+    "CAP_SETGID": 6,
+    "CAP_SETUID": 7,
+    "CAP_NET_BIND_SERVICE": 10,
+    "CAP_SYS_CHROOT": 18,
+    "CAP_AUDIT_WRITE": 29,
+}
 
 
 def bits(*names: str) -> int:
@@ -228,7 +272,7 @@ def cap_bounding(t: Context) -> None:
 @case("process/capabilities-all-five", "config.md#linux-process: the five sets", "R-224", "R-226")
 def cap_all(t: Context) -> None:
     names = ["CAP_CHOWN", "CAP_NET_BIND_SERVICE"]
-    got = capabilities(t, **{s: names for s in ("bounding", "effective", "inheritable", "permitted", "ambient")})
+    got = capabilities(t, **dict.fromkeys(("bounding", "effective", "inheritable", "permitted", "ambient"), names))
     t.equal(got, {s: bits(*names) for s in got}, "sets")
 
 
@@ -246,7 +290,11 @@ def cap_root(t: Context) -> None:
     t.equal((got["permitted"], got["effective"]), (bits(*names),) * 2, "permitted, effective")
 
 
-@case("process/capabilities-user-without-ambient-has-none", "capabilities(7): without ambient a user's program starts with none", "R-224")
+@case(
+    "process/capabilities-user-without-ambient-has-none",
+    "capabilities(7): without ambient a user's program starts with none",
+    "R-224",
+)
 def cap_user(t: Context) -> None:
     names = ["CAP_CHOWN"]
     got = capabilities(t, bounding=names, permitted=names, effective=names)
@@ -256,10 +304,15 @@ def cap_user(t: Context) -> None:
 @case("process/capabilities-empty", "config.md#linux-process: the five sets are what is kept", "R-225")
 def cap_empty(t: Context) -> None:
     got = capabilities(t, uid=0)
-    t.equal(got, {s: 0 for s in got}, "sets")
+    t.equal(got, dict.fromkeys(got, 0), "sets")
 
 
-@case("process/capabilities-unknown-is-no-failure", "config.md#linux-process: runtimes SHOULD NOT fail, MUST log a warning", "R-224", level="SHOULD")
+@case(
+    "process/capabilities-unknown-is-no-failure",
+    "config.md#linux-process: runtimes SHOULD NOT fail, MUST log a warning",
+    "R-224",
+    level="SHOULD",
+)
 def cap_unknown(t: Context) -> None:
     got = capabilities(t, uid=0, bounding=["CAP_CHOWN", "CAP_NO_SUCH"])
     t.equal(got["bounding"], bits("CAP_CHOWN"), "bounding set")
@@ -269,7 +322,9 @@ def cap_unknown(t: Context) -> None:
 def cap_force(t: Context) -> None:
     t.config["process"]["capabilities"] = {s: ["CAP_KILL"] for s in ("bounding", "permitted", "effective")}
     nr = {"x86_64": "161", "aarch64": "51"}[platform.machine()]
-    t.equal(t.go("--syscall", nr, "s:/tmp").action("syscall").get("errno"), "EPERM", "chroot without CAP_SYS_CHROOT")
+    t.equal(
+        t.go("--syscall", nr, "s:/tmp").action("syscall").get("errno"), "EPERM", "chroot without CAP_SYS_CHROOT"
+    )
 
 
 # ---- the rest ----
@@ -288,20 +343,30 @@ def oom(t: Context) -> None:
     t.equal(t.go("--only", "proc")["oom_score_adj"], "321\n", "oom_score_adj")
 
 
-@case("process/oom-score-adj-absent", "config.md#linux-process: without oomScoreAdj it MUST NOT be changed", "R-160")
+@case(
+    "process/oom-score-adj-absent", "config.md#linux-process: without oomScoreAdj it MUST NOT be changed", "R-160"
+)
 def oom_absent(t: Context) -> None:
     with open("/proc/self/oom_score_adj", "w", encoding="utf-8") as file:
         file.write("123")
     t.equal(t.go("--only", "proc")["oom_score_adj"], "123\n", "oom_score_adj")
 
 
-@case("process/oom-score-adj-impossible", "runtime.md#create: a property that cannot be applied MUST be an error", "R-230")
+@case(
+    "process/oom-score-adj-impossible",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-230",
+)
 def oom_impossible(t: Context) -> None:
     t.config["process"]["oomScoreAdj"] = 1001
     t.refused(late=True)
 
 
-@case("process/file-descriptors", "runtime-linux.md#file-descriptors: only stdin, stdout and stderr by default", "R-145")
+@case(
+    "process/file-descriptors",
+    "runtime-linux.md#file-descriptors: only stdin, stdout and stderr by default",
+    "R-145",
+)
 def fds(t: Context) -> None:
     extra = os.open("/etc/passwd", os.O_RDONLY)
     os.set_inheritable(extra, True)
@@ -311,7 +376,12 @@ def fds(t: Context) -> None:
     t.equal(sorted(t.output(container)["fds"]), ["0", "1", "2"], "open descriptors")
 
 
-@case("process/stdio-is-the-callers", "config.md#process: without terminal the streams are the caller's", "R-051", "R-222")
+@case(
+    "process/stdio-is-the-callers",
+    "config.md#process: without terminal the streams are the caller's",
+    "R-051",
+    "R-222",
+)
 def stdio(t: Context) -> None:
     t.args("--only", "fds")
     container = t.container()
@@ -321,7 +391,12 @@ def stdio(t: Context) -> None:
     t.equal({fd: got[fd]["ino"] for fd in want}, want, "inodes of stdout and stderr")
 
 
-@case("process/stdin-can-be-read", "config.md#process: without terminal the streams are the caller's", "R-051", "R-058")
+@case(
+    "process/stdin-can-be-read",
+    "config.md#process: without terminal the streams are the caller's",
+    "R-051",
+    "R-058",
+)
 def stdin(t: Context) -> None:
     path = t.host_file("input", "for the program")
     t.args("--only", "none", "--stdin")
@@ -332,7 +407,12 @@ def stdin(t: Context) -> None:
     t.equal(t.output(container)["stdin"], "for the program", "stdin")
 
 
-@case("process/signals-are-default", "POSIX exec: no signal is ignored or blocked that the config did not ask for", "R-155", level="common")
+@case(
+    "process/signals-are-default",
+    "POSIX exec: no signal is ignored or blocked that the config did not ask for",
+    "R-155",
+    level="common",
+)
 def signals(t: Context) -> None:
     out = t.go("--only", "status")
     t.equal((out["signals_ignored"], out["signals_blocked"]), ([], []), "ignored and blocked signals")
@@ -344,13 +424,20 @@ def session(t: Context) -> None:
     t.equal(out["sid"], out["pid"], "session id")
 
 
-@case("process/no-death-signal-is-inherited", "config.md#process: nothing but what is configured", "R-155", level="common")
+@case(
+    "process/no-death-signal-is-inherited",
+    "config.md#process: nothing but what is configured",
+    "R-155",
+    level="common",
+)
 def pdeathsig(t: Context) -> None:
     out = t.go("--only", "status")
     t.equal((out["pdeathsig"], out["keepcaps"], out["securebits"]), (0, 0, 0), "pdeathsig, keepcaps, securebits")
 
 
-@case("process/affinity-is-not-narrowed", "config.md#process: nothing but what is configured", "R-159", level="common")
+@case(
+    "process/affinity-is-not-narrowed", "config.md#process: nothing but what is configured", "R-159", level="common"
+)
 def affinity(t: Context) -> None:
     everything = sorted(os.sched_getaffinity(0))
     t.equal(t.go("--only", "sched")["sched"]["affinity"], everything, "processors")
@@ -384,17 +471,25 @@ def console(t: Context, *arguments: str) -> tuple:
     return container, found[0]
 
 
-@case("terminal/standard-streams-are-one-terminal", "config.md#process: terminal: the pty is all standard streams", "R-141", "R-222", "R-140")
+@case(
+    "terminal/standard-streams-are-one-terminal",
+    "config.md#process: terminal: the pty is all standard streams",
+    "R-141",
+    "R-222",
+    "R-140",
+)
 def terminal(t: Context) -> None:
     container, master = console(t, "--out", "/out", "--only", "tty,fds,ids")
     container.start().wait()
     with open(t.path("/out"), encoding="utf-8") as file:
-        import json  # noqa: PLC0415
+        import json
 
         out = json.loads(file.read())
     os.close(master)
     t.equal([out["fds"][fd]["tty"] for fd in "012"], [1, 1, 1], "terminals")
-    t.equal(len({out["fds"][fd]["major"] * 256 + out["fds"][fd]["minor"] for fd in "012"}), 1, "number of terminals")
+    t.equal(
+        len({out["fds"][fd]["major"] * 256 + out["fds"][fd]["minor"] for fd in "012"}), 1, "number of terminals"
+    )
     t.equal(out["tty"]["0"], "/dev/pts/0", "name of the terminal")
     t.equal(out["tty"]["controlling"], 1, "it is the controlling terminal")
 
@@ -410,26 +505,43 @@ def console_size(t: Context) -> None:
     t.check('"rows":33,"cols":99' in text, f"size is {text[:200]}")
 
 
-@case("terminal/console-size-ignored-without-terminal", "config.md#process: MUST ignore consoleSize without terminal", "R-143")
+@case(
+    "terminal/console-size-ignored-without-terminal",
+    "config.md#process: MUST ignore consoleSize without terminal",
+    "R-143",
+)
 def console_size_ignored(t: Context) -> None:
     t.config["process"]["consoleSize"] = {"height": 33, "width": 99}
     t.go()
 
 
-@case("terminal/dev-console", "config-linux.md#default-devices: /dev/console is the pty when terminal is enabled", "R-141", "R-246")
+@case(
+    "terminal/dev-console",
+    "config-linux.md#default-devices: /dev/console is the pty when terminal is enabled",
+    "R-141",
+    "R-246",
+)
 def dev_console(t: Context) -> None:
     container, master = console(t, "--out", "/out", "--stat", "/dev/console", "--only", "fds")
     container.start().wait()
     with open(t.path("/out"), encoding="utf-8") as file:
-        import json  # noqa: PLC0415
+        import json
 
         out = json.loads(file.read())
     os.close(master)
     stat = out["actions"][0]
-    t.equal((stat.get("type"), stat.get("major"), stat.get("minor")), ("char", out["fds"]["0"]["major"], out["fds"]["0"]["minor"]), "/dev/console")
+    t.equal(
+        (stat.get("type"), stat.get("major"), stat.get("minor")),
+        ("char", out["fds"]["0"]["major"], out["fds"]["0"]["minor"]),
+        "/dev/console",
+    )
 
 
-@case("terminal/without-console-socket", "runtime.md#create: a property that cannot be applied MUST be an error", "R-099")
+@case(
+    "terminal/without-console-socket",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-099",
+)
 def no_console_socket(t: Context) -> None:
     t.config["process"]["terminal"] = True
     t.refused(late=True)

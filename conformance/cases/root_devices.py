@@ -46,7 +46,13 @@ def root_readonly(t: Context) -> None:
     t.check("errno" not in out.action("create", "/dev/new"), "a mount on a read-only root is read-only too")
 
 
-@case("root/readonly-still-takes-mounts-on-missing-destinations", "config.md#root: readonly inside the container", "R-189", "R-194", level="common")
+@case(
+    "root/readonly-still-takes-mounts-on-missing-destinations",
+    "config.md#root: readonly inside the container",
+    "R-189",
+    "R-194",
+    level="common",
+)
 def root_readonly_mounts(t: Context) -> None:
     t.config["root"]["readonly"] = True
     t.mount("/not/there", type="tmpfs", source="tmpfs")
@@ -55,7 +61,11 @@ def root_readonly_mounts(t: Context) -> None:
 
 for value in (False, None):
 
-    @case(f"root/readonly-{'false' if value is False else 'absent'}", "config.md#root: readonly defaults to false", "R-189")
+    @case(
+        f"root/readonly-{'false' if value is False else 'absent'}",
+        "config.md#root: readonly defaults to false",
+        "R-189",
+    )
     def _root_writable(t: Context, value: bool | None = value) -> None:
         if value is not None:
             t.config["root"]["readonly"] = value
@@ -101,7 +111,11 @@ for device, (major, minor) in DEFAULT.items():
         t.equal((stat.get("type"), stat.get("major"), stat.get("minor")), ("char", major, minor), f"/dev/{device}")
         t.equal(stat["mode"], 0o666, "mode")
 
-    @case(f"devices/default-{device}-without-a-dev-mount", "config-linux.md#default-devices: MUST be supplied", "R-246")
+    @case(
+        f"devices/default-{device}-without-a-dev-mount",
+        "config-linux.md#default-devices: MUST be supplied",
+        "R-246",
+    )
     def _default_plain(t: Context, device: str = device, major: int = major, minor: int = minor) -> None:
         t.config["mounts"] = t.config["mounts"][:1]
         stat = t.go("--stat", f"/dev/{device}").action("stat")
@@ -110,8 +124,14 @@ for device, (major, minor) in DEFAULT.items():
 
 @case("devices/default-ones-can-be-used", "config-linux.md#default-devices: MUST be supplied", "R-246")
 def default_usable(t: Context) -> None:
-    out = t.go(*(x for d in ("null", "zero", "full", "random", "urandom") for x in ("--openrw", f"/dev/{d}")), "--write", "/dev/full=x")
-    t.equal([a.get("errno") for a in out["actions"]], [None] * 5 + ["ENOSPC"], "errors of open, and of writing to full")
+    out = t.go(
+        *(x for d in ("null", "zero", "full", "random", "urandom") for x in ("--openrw", f"/dev/{d}")),
+        "--write",
+        "/dev/full=x",
+    )
+    t.equal(
+        [a.get("errno") for a in out["actions"]], [None] * 5 + ["ENOSPC"], "errors of open, and of writing to full"
+    )
 
 
 @case("devices/ptmx", "config-linux.md#default-devices: /dev/ptmx is that of the container's devpts", "R-246")
@@ -123,7 +143,12 @@ def ptmx(t: Context) -> None:
     t.check("errno" not in out.action("openrw"), f"/dev/ptmx cannot be opened: {out.action('openrw')}")
 
 
-for link, target in {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}.items():
+for link, target in {
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}.items():
 
     @case(f"devices/link-{link}", "runtime-linux.md#dev-symbolic-links: MUST be created", "R-246")
     def _link(t: Context, link: str = link, target: str = target) -> None:
@@ -131,7 +156,12 @@ for link, target in {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout"
         t.equal((stat.get("type"), stat.get("target")), ("link", target), f"/dev/{link}")
 
 
-@case("devices/console-absent-without-terminal", "config-linux.md#default-devices: /dev/console is set up if terminal is enabled", "R-246", level="common")
+@case(
+    "devices/console-absent-without-terminal",
+    "config-linux.md#default-devices: /dev/console is set up if terminal is enabled",
+    "R-246",
+    level="common",
+)
 def no_console(t: Context) -> None:
     t.equal(t.go("--has", "/dev/console").action("has")["result"], 0, "/dev/console is there")
 
@@ -152,7 +182,11 @@ CONFIGURED = {
 
 for kind, (fields, want) in CONFIGURED.items():
 
-    @case(f"devices/type-{kind}", "config-linux.md#devices: type c, b, u or p MUST be available in the container", "R-244")
+    @case(
+        f"devices/type-{kind}",
+        "config-linux.md#devices: type c, b, u or p MUST be available in the container",
+        "R-244",
+    )
     def _configured(t: Context, fields: dict = fields, want: tuple = want) -> None:
         device(t, path="/dev/made", **fields)
         stat = t.go("--stat", "/dev/made").action("stat")
@@ -185,14 +219,22 @@ def outside_dev(t: Context) -> None:
     t.equal((stat.get("type"), stat.get("major"), stat.get("minor")), ("char", 1, 3), "/opt/deep/null")
 
 
-@case("devices/other-file-at-the-path", "config-linux.md#devices: a file that does not match MUST be an error", "R-245")
+@case(
+    "devices/other-file-at-the-path",
+    "config-linux.md#devices: a file that does not match MUST be an error",
+    "R-245",
+)
 def other_file(t: Context) -> None:
     t.write("/opt/null", "a regular file")
     device(t, path="/opt/null", type="c", major=1, minor=3)
     t.refused()
 
 
-@case("devices/other-device-at-the-path", "config-linux.md#devices: a file that does not match MUST be an error", "R-245")
+@case(
+    "devices/other-device-at-the-path",
+    "config-linux.md#devices: a file that does not match MUST be an error",
+    "R-245",
+)
 def other_device(t: Context) -> None:
     t.mkdir("/opt")
     os.mknod(t.path("/opt/null"), 0o20666, os.makedev(1, 5))
@@ -200,7 +242,11 @@ def other_device(t: Context) -> None:
     t.refused()
 
 
-@case("devices/same-device-at-the-path", "config-linux.md#devices: only a file that does not match is an error", "R-245")
+@case(
+    "devices/same-device-at-the-path",
+    "config-linux.md#devices: only a file that does not match is an error",
+    "R-245",
+)
 def same_device(t: Context) -> None:
     t.mkdir("/opt")
     os.mknod(t.path("/opt/null"), 0o20666, os.makedev(1, 3))
@@ -251,7 +297,12 @@ def masked_directory(t: Context) -> None:
     t.check("errno" in out.action("create"), "a file could be made in the masked directory")
 
 
-@case("paths/masked-missing", "config-linux.md#masked-paths: a path that does not exist is no error", "R-259", level="common")
+@case(
+    "paths/masked-missing",
+    "config-linux.md#masked-paths: a path that does not exist is no error",
+    "R-259",
+    level="common",
+)
 def masked_missing(t: Context) -> None:
     t.config["linux"]["maskedPaths"] = ["/not/there", "/proc/none"]
     t.go()
@@ -291,7 +342,12 @@ for what, path in {"file": "/etc/file", "directory": "/etc"}.items():
         t.equal(out.text("/etc/file"), "text", "text")
 
 
-@case("paths/readonly-missing", "config-linux.md#readonly-paths: a path that does not exist is no error", "R-260", level="common")
+@case(
+    "paths/readonly-missing",
+    "config-linux.md#readonly-paths: a path that does not exist is no error",
+    "R-260",
+    level="common",
+)
 def readonly_missing(t: Context) -> None:
     t.config["linux"]["readonlyPaths"] = ["/not/there", "/proc/none"]
     t.go()
@@ -304,7 +360,12 @@ def readonly_proc_sys(t: Context) -> None:
     t.equal(out.action("write").get("errno"), "EROFS", "writing")
 
 
-@case("paths/readonly-reaches-mounts-below", "config-linux.md#readonly-paths: the provided paths as read-only", "R-260", level="common")
+@case(
+    "paths/readonly-reaches-mounts-below",
+    "config-linux.md#readonly-paths: the provided paths as read-only",
+    "R-260",
+    level="common",
+)
 def readonly_below(t: Context) -> None:
     t.mount("/etc/sub", type="tmpfs", source="tmpfs")
     t.config["linux"]["readonlyPaths"] = ["/etc"]
@@ -321,13 +382,21 @@ def readonly_keeps(t: Context) -> None:
 
 for key in ("maskedPaths", "readonlyPaths"):
 
-    @case(f"paths/{key}-relative", f"config-linux.md#{key}: MUST be absolute paths", "R-259" if key[0] == "m" else "R-260")
+    @case(
+        f"paths/{key}-relative",
+        f"config-linux.md#{key}: MUST be absolute paths",
+        "R-259" if key[0] == "m" else "R-260",
+    )
     def _relative(t: Context, key: str = key) -> None:
         t.write("/secret", "hidden")
         t.config["linux"][key] = ["secret"]
         t.refused()
 
-    @case(f"paths/{key}-without-mount-namespace", "runtime.md#create: a property that cannot be applied MUST be an error", "R-238")
+    @case(
+        f"paths/{key}-without-mount-namespace",
+        "runtime.md#create: a property that cannot be applied MUST be an error",
+        "R-238",
+    )
     def _no_mount_namespace(t: Context, key: str = key) -> None:
         t.without_namespace("mount")
         t.config["mounts"] = []
@@ -336,7 +405,12 @@ for key in ("maskedPaths", "readonlyPaths"):
         t.refused()
 
 
-@case("paths/symlink-does-not-lead-out", "config-linux.md#masked-paths: paths in the container namespace", "R-211", "R-259")
+@case(
+    "paths/symlink-does-not-lead-out",
+    "config-linux.md#masked-paths: paths in the container namespace",
+    "R-211",
+    "R-259",
+)
 def mask_symlink(t: Context) -> None:
     outside = t.host_file("outside", "untouched")
     os.symlink(outside, t.path("/secret"))

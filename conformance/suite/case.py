@@ -12,17 +12,23 @@ class Skipped(Exception):
 
 
 class Case:
-    """One case: `section/claim`, the sentence of the specification that it checks, requirement numbers, function."""
+    """One case: `section/claim`, the sentence of the specification, requirement numbers, level, function."""
 
     def __init__(self, name: str, cite: str, requirements: tuple[str, ...], level: str, function: Callable) -> None:
-        self.name, self.cite, self.requirements, self.level, self.function = name, cite, requirements, level, function
+        self.name, self.cite, self.requirements, self.level, self.function = (
+            name,
+            cite,
+            requirements,
+            level,
+            function,
+        )
 
 
 CASES: dict[str, Case] = {}
 
 
 def case(name: str, cite: str, *requirements: str, level: str = "MUST") -> Callable:
-    """Register the function below as a case. level: MUST, SHOULD, MAY or common (what every runtime's callers expect)."""
+    """Register the function below as a case. level: MUST, SHOULD, MAY or common (what callers expect)."""
 
     def register(function: Callable) -> Callable:
         if name in CASES:

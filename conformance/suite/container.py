@@ -74,8 +74,17 @@ class Container:
     def try_create(self, *flags: str, **options) -> Result:
         """Create; never raises on a refusal. The container's stdout and stderr are files."""
         with open(self.out_path, "ab") as out, open(self.err_path, "ab") as err:
-            result = self.runtime.call("create", "--bundle", self.bundle, "--pid-file", self.pid_file, *flags, self.id,
-                                       cwd=self.bundle, **{"stdout": out, "stderr": err, **options})  # fmt: skip
+            result = self.runtime.call(
+                "create",
+                "--bundle",
+                self.bundle,
+                "--pid-file",
+                self.pid_file,
+                *flags,
+                self.id,
+                cwd=self.bundle,
+                **{"stdout": out, "stderr": err, **options},
+            )
         result.stderr = result.stderr or self.errors()
         result.stdout = result.stdout or self.output()
         if result.status == 0:

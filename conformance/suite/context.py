@@ -13,9 +13,16 @@ from .case import Failed, Skipped
 from .container import Container, Result, Runtime
 
 CAPABILITIES = [
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_MKNOD", "CAP_SETGID", "CAP_SETUID",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_MKNOD",
+    "CAP_SETGID",
+    "CAP_SETUID",
     "CAP_SYS_ADMIN",
-]  # fmt: skip
+]
 
 
 def base_config() -> dict:
@@ -98,7 +105,11 @@ class Context:
 
     def make_bundle(self, name: str) -> str:
         bundle = f"{self.work}/{name}"
-        for path in (bundle, f"{bundle}/rootfs", *(f"{bundle}/rootfs/{d}" for d in ("proc", "dev", "sys", "tmp", "etc"))):
+        for path in (
+            bundle,
+            f"{bundle}/rootfs",
+            *(f"{bundle}/rootfs/{d}" for d in ("proc", "dev", "sys", "tmp", "etc")),
+        ):
             os.mkdir(path, 0o755)
         os.chmod(f"{bundle}/rootfs/tmp", 0o1777)
         os.link(self.box.probe, f"{bundle}/rootfs/probe")
@@ -310,14 +321,21 @@ def leftovers(context: Context, mounts: set[str]) -> list[str]:
     found = []
     sandbox.reap()
     deadline = time.monotonic() + 1.0
-    while (pids := [pid for pid in sandbox.descendants(os.getpid()) if sandbox.alive(pid)]) and time.monotonic() < deadline:
+    while (
+        pids := [pid for pid in sandbox.descendants(os.getpid()) if sandbox.alive(pid)]
+    ) and time.monotonic() < deadline:
         time.sleep(0.02)
         sandbox.reap()
     found += [f"process {pid} ({_command(pid)})" for pid in pids]
     found += [f"mount {line['point']}" for line in system.mountinfo() if str(line["point"]) not in mounts]
-    found += [f"cgroup {path}" for path in cgroups.named(context.token)]
+    groups = cgroups.named(context.token)
+    found += [f"{len(groups)} cgroups, {groups[0]} first"] if groups else []
     if os.path.isdir(context.runtime.root):
-        found += [f"state {name}" for name in os.listdir(context.runtime.root) if fnmatch.fnmatch(name, f"{context.token}*")]
+        found += [
+            f"state {name}"
+            for name in os.listdir(context.runtime.root)
+            if fnmatch.fnmatch(name, f"{context.token}*")
+        ]
     return found
 
 

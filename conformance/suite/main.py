@@ -52,13 +52,21 @@ def main(argv: list[str]) -> int:
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="conformance/run", description="Check OCI runtimes against runtime-spec 1.3.0.")
-    parser.add_argument("--runtime", action="append", metavar="PATH[=NAME]", help="a runtime; give several to compare")
-    parser.add_argument("--only", action="append", metavar="GLOB", help="run the cases whose names match (repeatable)")
+    parser = argparse.ArgumentParser(
+        prog="conformance/run", description="Check OCI runtimes against runtime-spec 1.3.0."
+    )
+    parser.add_argument(
+        "--runtime", action="append", metavar="PATH[=NAME]", help="a runtime; give several to compare"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="GLOB", help="run the cases whose names match (repeatable)"
+    )
     parser.add_argument("--tap", metavar="FILE", help="write the TAP lines to FILE too")
     parser.add_argument("--json", metavar="FILE", help="write all results to FILE")
     parser.add_argument("--results", metavar="DIR", help="write DIR/NAME.json for each runtime")
-    parser.add_argument("--expected", metavar="FILE", default=f"{HERE}/expected.json", help="reasons of known failures")
+    parser.add_argument(
+        "--expected", metavar="FILE", default=f"{HERE}/expected.json", help="reasons of known failures"
+    )
     parser.add_argument("--probe", metavar="FILE", help="a built probe, for hosts without a C compiler")
     parser.add_argument("--timeout", type=float, default=40.0, metavar="SECONDS", help="for one case (default 40)")
     parser.add_argument("--list", action="store_true", help="print the cases with the sentences they check")
@@ -67,7 +75,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
 
 
 def load_cases() -> None:
-    import cases  # noqa: PLC0415
+    import cases
 
     for module in sorted(name for _, name, _ in pkgutil.iter_modules(cases.__path__)):
         importlib.import_module(f"cases.{module}")
@@ -83,7 +91,9 @@ def resolve(text: str) -> tuple[str, str]:
 
 def version(path: str) -> str:
     try:
-        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=20)
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=20
+        )
         return done.stdout.splitlines()[0] if done.stdout else ""
     except (OSError, subprocess.TimeoutExpired):
         return ""
@@ -111,7 +121,9 @@ def run_case(box: sandbox.Sandbox, path: str, name: str, case: Case, number: int
     try:
         if poll.poll(timeout * 1000):
             data = os.read(reader, 1 << 16)
-            outcome = json.loads(data) if data else {"result": "fail", "reason": "the case itself broke, see stderr"}
+            outcome = (
+                json.loads(data) if data else {"result": "fail", "reason": "the case itself broke, see stderr"}
+            )
         else:
             outcome = {"result": "fail", "reason": f"the case did not end within {timeout:g} s"}
         os.kill(pid, signal.SIGKILL)
@@ -137,7 +149,11 @@ def in_child(box: sandbox.Sandbox, path: str, name: str, case: Case, number: int
         outcome = {"result": "skip", "reason": str(skip)}
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
-        outcome = {"result": "fail", "reason": f"unexpected {type(error).__name__}: {error} ({place.filename.rpartition('/')[2]}:{place.lineno})"}
+        outcome = {
+            "result": "fail",
+            "reason": f"unexpected {type(error).__name__}: {error} "
+            f"({place.filename.rpartition('/')[2]}:{place.lineno})",
+        }
     given.close()
     left = context.leftovers(given, mounts)
     if left:

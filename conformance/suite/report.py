@@ -30,7 +30,9 @@ def tap_line(runtime: str, case: Case, outcome: dict, number: int, total: int, o
             say(f"1..{total}", options)
     known = expected_reasons(options).get(runtime, {}).get(case.name)
     word = "not ok" if outcome["result"] == "fail" else "ok"
-    text = f"{word} {len([x for x in _lines if not x.startswith(('#', 'TAP', '1..'))]) + 1} - {runtime}: {case.name}"
+    text = (
+        f"{word} {len([x for x in _lines if not x.startswith(('#', 'TAP', '1..'))]) + 1} - {runtime}: {case.name}"
+    )
     if outcome["result"] == "skip":
         text += f" # SKIP {outcome['reason']}"
     elif outcome["result"] == "fail" and known:
@@ -92,7 +94,9 @@ def table(results: dict[str, dict], chosen: list[Case]) -> list[str]:
     differing = [c.name for c in chosen if any(results[n]["cases"][c.name]["result"] == "fail" for n in names)]
     if differing and len(names) > 1:
         lines += ["", f"{'failing somewhere':58}" + "".join(f"{name:>9}" for name in names)]
-        lines += [f"{case:58}" + "".join(f"{results[n]['cases'][case]['result']:>9}" for n in names) for case in differing]
+        lines += [
+            f"{case:58}" + "".join(f"{results[n]['cases'][case]['result']:>9}" for n in names) for case in differing
+        ]
     return lines
 
 

@@ -49,7 +49,9 @@ def build_probe(target: str) -> None:
     command = [compiler, "-O1", "-static", "-o", target, os.path.realpath(PROBE_SOURCE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"conformance: cannot build the probe for {platform.machine()}: {' '.join(command)}\n{done.stderr}")
+        raise SystemExit(
+            f"conformance: cannot build the probe for {platform.machine()}: {' '.join(command)}\n{done.stderr}"
+        )
 
 
 def children(parent: int) -> list[int]:
@@ -113,7 +115,7 @@ def thaw(pid: int) -> None:
     """A frozen process of cgroup v1 dies only when it is thawed. Only freezers with our own ids are touched."""
     with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
         for line in file:
-            number, controllers, path = line.rstrip("\n").split(":", 2)
+            _, controllers, path = line.rstrip("\n").split(":", 2)
             if "freezer" in controllers and "cf" in path:
                 with open(f"/sys/fs/cgroup/freezer{path}/freezer.state", "w", encoding="utf-8") as state:
                     state.write("THAWED")
