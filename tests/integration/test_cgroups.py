@@ -1,7 +1,6 @@
 """linux.resources and linux.cgroupsPath: the files that the kernel shows (config-linux.md#control-groups)."""
 
 import os
-import platform
 
 import pytest
 
@@ -262,7 +261,3 @@ def test_systemd_is_asked_for_where_there_is_none(run):
     result = run({"linux": {"cgroupsPath": "system.slice:pyoci:x"}}, options=["--systemd-cgroup"])
     result.failed("systemd")
     assert len(result.err.splitlines()) <= 4
-
-
-def test_the_machine_of_the_tests_is_known():
-    assert platform.system() == "Linux"

@@ -1,6 +1,5 @@
 """Standard streams, descriptors, pid files, terminals (requirements D, N)."""
 
-import array
 import fcntl
 import os
 import socket
@@ -46,7 +45,7 @@ def leaks(work):
     folder = os.open("/", os.O_RDONLY)
     file = os.open(work + "/leak", os.O_RDWR | os.O_CREAT)
     reader, writer = os.pipe()
-    wanted = [os.dup2(folder, 7), os.dup2(file, 8), os.dup2(writer, 199)]
+    wanted = [fcntl.fcntl(fd, fcntl.F_DUPFD, number) for fd, number in ((folder, 100), (file, 101), (writer, 199))]
     yield wanted
     for number in {folder, file, reader, writer, *wanted}:
         os.close(number)
@@ -368,7 +367,6 @@ def test_a_pidfd_is_sent_on_request(container, work):
     assert read("/proc/self/fdinfo/%d" % descriptors[0]).split("Pid:")[1].split()[0] == str(one.pid)
     os.close(descriptors[0])
     one.delete("--force").ok()
-    assert array.array("i").itemsize == 4
 
 
 def test_foreground_terminal_copies_both_ways(pyoci, container):
