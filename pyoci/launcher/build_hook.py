@@ -35,6 +35,10 @@ class LauncherHook(BuildHookInterface[Any]):
             shutil.copyfile(f"{launcher}/launcher.sh", command)
         os.chmod(command, 0o755)
         build_data["shared_scripts"].update({command: "pyoci", boot: "pyoci-boot"})
+        if version != "editable":
+            snapshot = os.path.join(self.scratch, "snapshot.bin")
+            write_snapshot(self.root, snapshot)
+            build_data["force_include"][snapshot] = "pyoci/snapshot.bin"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what initialize made; the wheel is written."""
@@ -51,6 +55,12 @@ def write_boot(root: str, target: str, source: str) -> None:
     with open(target, "w", encoding="utf-8") as file:
         file.write("#!python\n" + text.replace(marker, f"SOURCE = {source!r}"))
     os.chmod(target, 0o755)
+
+
+def write_snapshot(root: str, target: str) -> None:
+    """Write the package's modules into one file (pyoci/snapshot.py), without the columns of debug information."""
+    maker = os.path.join(root, "pyoci", "launcher", "make_snapshot.py")
+    subprocess.run([sys.executable, "-I", "-S", "-X", "no_debug_ranges", maker, root, target], check=True)
 
 
 def compile_launcher(source: str, target: str) -> bool:

@@ -1,0 +1,140 @@
+"""Write pyoci/snapshot.bin for a wheel: `make_snapshot.py SOURCE_TREE TARGET`.  Run at build time only.
+
+The orders are not worked out but observed: each command's module is imported from the source tree, and the
+modules are noted as they finish.
+"""
+
+import marshal
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from types import CodeType, ModuleType
+from typing import Any
+
+# Loaded after a mistake, once in a profile's life or for a person only: their own files will do.
+LEFT_OUT = frozenset(
+    "pyoci." + name
+    for name in (
+        "__main__",
+        "boot",
+        "cli.click_reader",
+        "cli.human",
+        "cli.version",
+        "config.advice",
+        "config.compile",
+        "config.host_check",
+        "config.positions",
+        "config.report",
+        "config.schema_faults",
+        "config.types",
+        "default_spec",
+        "demo",
+        "protect",
+        "runtime.check",
+        "runtime.spec",
+        "seccomp.binding",
+        "seccomp.compile",
+        "seccomp.enosys",
+        "snapshot",
+        "startup",
+    )
+)
+HOT = ("create", "delete", "features", "kill", "list", "run", "start", "state")
+FIRST = "pyoci.cli.main"
+
+
+class Recorder:
+    """An import finder that compiles the package's sources and notes when each module has finished."""
+
+    def __init__(self, code: dict[str, tuple[bool, CodeType]]) -> None:
+        self.code = code
+        self.finished: list[str] = []
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """A spec for every module of the package."""
+        if name not in self.code:
+            return None
+        return ModuleSpec(name, self, is_package=self.code[name][0])  # type: ignore[arg-type]
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The default will do."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it, then note it."""
+        exec(self.code[module.__name__][1], module.__dict__)  # noqa: S102  (an importer's work)
+        self.finished.append(module.__name__)
+
+
+def compile_package(tree: str) -> dict[str, tuple[bool, CodeType]]:
+    """Module name -> (is a package, code without docstrings)."""
+    code = {}
+    for directory, _, files in os.walk(os.path.join(tree, "pyoci")):
+        for file in sorted(files):
+            path = os.path.join(directory, file)
+            name = os.path.relpath(path, tree).removesuffix(".py").replace(os.sep, ".")
+            is_package = name.endswith(".__init__")
+            name = name.removesuffix(".__init__")
+            if (
+                file.endswith(".py")
+                and name not in LEFT_OUT
+                and not name.startswith(("pyoci.launcher", "pyoci.demo"))
+            ):
+                with open(path, encoding="utf-8") as source:
+                    text = source.read()
+                shown = os.path.relpath(path, tree)
+                code[name] = (is_package, compile(text, shown, "exec", dont_inherit=True, optimize=2))
+    return code
+
+
+def observe(recorder: Recorder, name: str) -> list[str]:
+    """The modules that importing `name` into a fresh interpreter loads, each after those it needs."""
+    for loaded in [module for module in sys.modules if module.partition(".")[0] == "pyoci"]:
+        del sys.modules[loaded]
+    recorder.finished.clear()
+    __import__(name)
+    return [module for module in recorder.finished if module != name]
+
+
+def packages_first(order: list[str]) -> list[str]:
+    """A package finishes before its modules when each import names it first; make that so for all."""
+    result: list[str] = []
+    for name in order:
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            parent = ".".join(parts[:depth])
+            if parent not in result:
+                result.append(parent)
+        if name not in result:
+            result.append(name)
+    return result
+
+
+def make(tree: str) -> bytes:
+    """The whole file."""
+    sys.path.append(tree)
+    from pyoci.snapshot import HEAD
+
+    code = compile_package(tree)
+    recorder = Recorder(code)
+    sys.meta_path.insert(0, recorder)
+    orders = {FIRST: packages_first(observe(recorder, FIRST))}
+    for command in HOT:
+        name = "pyoci.runtime." + command
+        orders[name] = packages_first(observe(recorder, name))
+    bodies = {name: marshal.dumps(value) for name, (_, value) in code.items()}
+    index = {name: (code[name][0], 0, 0) for name in code}
+    # The offsets stand in the index, and the index's length moves them: fixed-width numbers settle it.
+    start = len(HEAD) + len(marshal.dumps((index, orders)))
+    offset = start
+    for name, body in bodies.items():
+        index[name] = (code[name][0], offset, len(body))
+        offset += len(body)
+    head = marshal.dumps((index, orders))
+    if len(head) != start - len(HEAD):
+        raise ValueError("the index changed its length")
+    return HEAD + head + b"".join(bodies.values())
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2], "wb") as target:
+        target.write(make(sys.argv[1]))
