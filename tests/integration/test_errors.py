@@ -19,7 +19,8 @@ def prepare_files(bundle):
     bundle.file("/bin/nointerp", "#!/no/such/interpreter -x\necho\n", 0o755)
     bundle.file("/bin/plain", "#!/bin/sh\n", 0o644)
     bundle.file("/bin/noshebang", "echo hello\n", 0o755)
-    elf = bytearray(open("/bin/ls", "rb").read())  # noqa: SIM115
+    with open("/bin/ls", "rb") as file:
+        elf = bytearray(file.read())
     at = (
         elf.index(b"/lib64/ld-linux-x86-64.so.2")
         if b"/lib64/ld-linux-x86-64.so.2" in elf
@@ -40,41 +41,82 @@ BROKEN = [
     ("binary missing", program("/nope"), ["/nope", "no such file or directory"]),
     ("binary not in PATH", program("nope"), ["nope", "executable file not found in $PATH"]),
     ("file not executable", program("/bin/plain"), ["/bin/plain", "permission denied"]),
-    ("bind dir on file", {"mounts+": [bind("/bin/plain", "/usr")]}, ["/bin/plain", "not a directory", ".mounts[7]"]),
-    ("bind source missing", {"mounts+": [bind("/data", "/nope")]}, ["/nope", "no such file or directory", ".mounts[7]"]),
-    ("unknown fs type", {"mounts+": [entry("/data", "nosuchfs", "x")]}, ["nosuchfs", ".mounts[7].type"]),
+    (
+        "bind dir on file",
+        {"mounts+": [bind("/bin/plain", "/usr")]},
+        ["/bin/plain", "not a directory", ".mounts[7]"],
+    ),
+    (
+        "bind source missing",
+        {"mounts+": [bind("/data", "/nope")]},
+        ["/nope", "no such file or directory", ".mounts[7]"],
+    ),
+    ("unknown fs type", {"mounts+": [entry("/data", "nosuchfs", "x")]}, ["nosuchfs", ".mounts[7]"]),
     ("misspelt option", {"mounts+": [entry("/data", "tmpfs", "x", "nosuidd")]}, ["nosuidd", ".mounts[7]"]),
     ("rootfs path wrong", {"root": {"path": "rootfz"}}, ["rootfz", "no such file or directory", ".root.path"]),
     ("args misspelt", {"process": {"args": DROP, "arg": ["sh"]}}, [".process.args"]),
-    ("memory limit text", {"linux": {"resources": {"memory": {"limit": "64M"}}}}, [".linux.resources.memory.limit", "64M"]),
+    (
+        "memory limit text",
+        {"linux": {"resources": {"memory": {"limit": "64M"}}}},
+        [".linux.resources.memory.limit", "64M"],
+    ),
     ("uid text", {"process": {"user": {"uid": "root"}}}, [".process.user.uid"]),
     ("ociVersion missing", {"ociVersion": DROP}, [".ociVersion"]),
     ("ociVersion not semver", {"ociVersion": "latest"}, [".ociVersion", "latest"]),
     ("ociVersion of another major", {"ociVersion": "2.0.0"}, [".ociVersion", "2.0.0"]),
-    ("namespace twice", {"linux": {"namespaces": namespaces("pid", "mount", "pid")}}, [".linux.namespaces[2]", "pid"]),
-    ("namespace path missing", {"linux": {"namespaces": namespaces("mount", network="/nope")}, "hostname": DROP},
-     ["/nope", "no such file or directory", ".linux.namespaces[1]"]),
-    ("device type", {"linux": {"devices": [{"path": "/dev/x", "type": "q", "major": 1, "minor": 1}]}},
-     [".linux.devices[0].type"]),
-    ("seccomp unknown action", {"linux": {"seccomp": {"defaultAction": "SCMP_ACT_NOPE"}}}, [".linux.seccomp.defaultAction",
-                                                                                         "SCMP_ACT_NOPE"]),
-    ("hook exits 3", {"hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}},
-     ["createRuntime", "exit status 3", "because", "/bin/sh"]),
-    ("hook missing", {"hooks": {"createRuntime": [{"path": "/nope"}]}},
-     ["createRuntime", "/nope", "no such file or directory"]),
+    (
+        "namespace twice",
+        {"linux": {"namespaces": namespaces("pid", "mount", "pid")}, "hostname": DROP},
+        [".linux.namespaces[2]", "pid"],
+    ),
+    (
+        "namespace path missing",
+        {"linux": {"namespaces": namespaces("mount", network="/nope")}, "hostname": DROP},
+        ["/nope", "no such file or directory", ".linux.namespaces[1]"],
+    ),
+    (
+        "device type",
+        {"linux": {"devices": [{"path": "/dev/x", "type": "q", "major": 1, "minor": 1}]}},
+        [".linux.devices[0].type"],
+    ),
+    (
+        "seccomp unknown action",
+        {"linux": {"seccomp": {"defaultAction": "SCMP_ACT_NOPE"}}},
+        [".linux.seccomp.defaultAction", "SCMP_ACT_NOPE"],
+    ),
+    (
+        "hook exits 3",
+        {"hooks": {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "echo because >&2; exit 3"]}]}},
+        ["createRuntime", "exit status 3", "because", "/bin/sh"],
+    ),
+    (
+        "hook missing",
+        {"hooks": {"createRuntime": [{"path": "/nope"}]}},
+        ["createRuntime", "/nope", "no such file or directory"],
+    ),
     ("cpuset", {"linux": {"resources": {"cpu": {"cpus": "0-999"}}}}, [".linux.resources.cpu.cpus", "0-999"]),
     ("cwd is a file", {"process": {"cwd": "/bin/plain"}}, ["/bin/plain", "not a directory"]),
     ("cwd relative", {"process": {"cwd": "data"}}, [".process.cwd", "absolute"]),
-    ("rlimit type unknown", {"process": {"rlimits": [{"type": "RLIMIT_X", "hard": 1, "soft": 1}]}},
-     [".process.rlimits[0].type", "RLIMIT_X"]),
-    ("rlimit soft > hard", {"process": {"rlimits": [{"type": "RLIMIT_CORE", "hard": 1, "soft": 2}]}},
-     [".process.rlimits[0]", "soft"]),
+    (
+        "rlimit type unknown",
+        {"process": {"rlimits": [{"type": "RLIMIT_X", "hard": 1, "soft": 1}]}},
+        [".process.rlimits[0].type", "RLIMIT_X"],
+    ),
+    (
+        "rlimit soft > hard",
+        {"process": {"rlimits": [{"type": "RLIMIT_CORE", "hard": 1, "soft": 2}]}},
+        [".process.rlimits[0]", "soft"],
+    ),
     ("sysctl not namespaced", {"linux": {"sysctl": {"vm.swappiness": "1"}}}, ["vm.swappiness", ".linux.sysctl"]),
     ("terminal without console socket", {"process": {"terminal": True}}, ["console"]),
-    ("hostname without uts", {"linux": {"namespaces": namespaces("pid", "mount", "network", "ipc")}}, ["hostname", "UTS"]),
+    (
+        "hostname without uts",
+        {"linux": {"namespaces": namespaces("pid", "mount", "network", "ipc")}},
+        ["hostname", "UTS"],
+    ),
     ("AppArmor without it", {"process": {"apparmorProfile": "nope"}}, ["AppArmor"]),
     ("SELinux without it", {"process": {"selinuxLabel": "a:b:c:d"}}, ["selinux", ".process.selinuxLabel"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("edit", "words"), [b[1:] for b in BROKEN], ids=[b[0] for b in BROKEN])
@@ -152,7 +194,7 @@ DOCUMENTS = [
     ("long number", b'{"ociVersion": "1.0.2", "x": ' + b"9" * 5000 + b"}", []),
     ("nul", b'{"ociVersion": "1.0.2"}\0', []),
     ("lone surrogate", b'{"ociVersion": "1.0.2", "hostname": "\\ud800"}', []),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "words"), [d[1:] for d in DOCUMENTS], ids=[d[0] for d in DOCUMENTS])
@@ -199,14 +241,41 @@ def test_a_strange_config_file_does_not_hang(run, bundle, kind):
 
 
 WRONG_TYPES = [
-    ("process", "x"), ("process", []), ("root", "rootfs"), ("mounts", {}), ("mounts", ["x"]), ("hooks", []), ("linux", 5),
-    ("annotations", []), ("hostname", 5), ("process.args", {}), ("process.env", "A=1"), ("process.terminal", "yes"),
-    ("process.user", 0), ("process.capabilities", []), ("process.rlimits", {}), ("process.noNewPrivileges", 1),
-    ("root.readonly", "yes"), ("linux.namespaces", {}), ("linux.maskedPaths", "/x"), ("linux.sysctl", []),
-    ("linux.resources", []), ("linux.devices", {}), ("linux.seccomp", []), ("linux.cgroupsPath", 7), ("mounts.0.options", "ro"),
-    ("mounts.0.destination", 5), ("mounts.0.source", 5), ("hooks.prestart", {}), ("ociVersion", 1), ("annotations.a", 5),
-    ("annotations.b", {}), ("linux.sysctl.net", 1), ("linux.resources.pids", 5), ("linux.uidMappings", {}),
-]  # fmt: skip
+    ("process", "x"),
+    ("process", []),
+    ("root", "rootfs"),
+    ("mounts", {}),
+    ("mounts", ["x"]),
+    ("hooks", []),
+    ("linux", 5),
+    ("annotations", []),
+    ("hostname", 5),
+    ("process.args", {}),
+    ("process.env", "A=1"),
+    ("process.terminal", "yes"),
+    ("process.user", 0),
+    ("process.capabilities", []),
+    ("process.rlimits", {}),
+    ("process.noNewPrivileges", 1),
+    ("root.readonly", "yes"),
+    ("linux.namespaces", {}),
+    ("linux.maskedPaths", "/x"),
+    ("linux.sysctl", []),
+    ("linux.resources", []),
+    ("linux.devices", {}),
+    ("linux.seccomp", []),
+    ("linux.cgroupsPath", 7),
+    ("mounts.0.options", "ro"),
+    ("mounts.0.destination", 5),
+    ("mounts.0.source", 5),
+    ("hooks.prestart", {}),
+    ("ociVersion", 1),
+    ("annotations.a", 5),
+    ("annotations.b", {}),
+    ("linux.sysctl.net", 1),
+    ("linux.resources.pids", 5),
+    ("linux.uidMappings", {}),
+]
 
 
 @pytest.mark.parametrize(("path", "value"), WRONG_TYPES, ids=lambda x: str(x))
@@ -230,9 +299,18 @@ def test_null_is_as_absent_everywhere(run):
         "hooks": None,
         "annotations": None,
         "domainname": None,
-        "linux": {"devices": None, "sysctl": None, "uidMappings": None, "seccomp": None, "rootfsPropagation": None,
-                  "intelRdt": None, "timeOffsets": None, "personality": None, "resources": {"memory": None, "cpu": None}},
-    }  # fmt: skip
+        "linux": {
+            "devices": None,
+            "sysctl": None,
+            "uidMappings": None,
+            "seccomp": None,
+            "rootfsPropagation": None,
+            "intelRdt": None,
+            "timeOffsets": None,
+            "personality": None,
+            "resources": {"memory": None, "cpu": None},
+        },
+    }
     run(edit).ok()
 
 

@@ -241,7 +241,7 @@ def test_poststop_runs_when_the_resources_are_gone(container, work, tools):
 def test_limits_are_in_force_at_prestart(record, container, reports):
     """R-180."""
     one = container({"linux": {"resources": {"pids": {"limit": 55}}}})
-    script = 'read -r x; pid=$(printf %%s "$x" | sed \'s/.*"pid": *\\([0-9]*\\).*/\\1/\'); grep -h . /proc/$pid/cgroup > %s/cg'
+    script = "pid=$(sed 's/.*\"pid\": *\\([0-9]*\\).*/\\1/'); cat /proc/$pid/cgroup > %s/cg"
     one.bundle.edit({"hooks": {"prestart": [{"path": "/bin/sh", "args": ["sh", "-c", script % one.runtime.work]}]}})
     one.create()
     paths = read(one.runtime.work + "/cg")
@@ -333,7 +333,7 @@ def test_a_hook_past_its_timeout_is_killed_with_its_children(container, kind):
     started = time.monotonic()
     one.try_create().failed("timeout")
     assert time.monotonic() - started < 5
-    until(lambda: not [p for p in children() if alive(p)], timeout=3, what="the end of the hook's children")
+    until(lambda: not [*filter(alive, children())], timeout=3, what="the end of the hook's children")
 
 
 @pytest.mark.parametrize("timeout", [0, -1, "5", 1.5])
