@@ -21,8 +21,8 @@ demo: $(VENV)/.installed
 	@$(BIN)/python -m pyoci.demo
 
 check: $(VENV)/.tools
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --output-format concise .
+	$(BIN)/ruff check --output-format concise .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q
 

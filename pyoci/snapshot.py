@@ -48,6 +48,8 @@ class Snapshot:
                 self._load(needed)
         spec = ModuleSpec(name, self, origin=self._file(name), is_package=entry[0])  # type: ignore[arg-type]
         spec.has_location = True
+        if entry[0]:
+            spec.submodule_search_locations = [os.path.dirname(self._file(name))]
         return spec
 
     def create_module(self, spec: "ModuleSpec") -> None:
