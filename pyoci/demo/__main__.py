@@ -34,6 +34,10 @@ def main() -> int:
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     if status == 0:
+        if os.geteuid() != 0:
+            sys.stdout.write(
+                "\nRun by root, it also gets a uid of its own and limits of memory, processes and cpu."
+            )
         sys.stdout.write("\nThe container is gone, and so is its bundle %s.\n" % directory)
     return status
 

@@ -63,9 +63,9 @@ def _mounts() -> "list[tuple[str, str]]":
         for line in file:
             before, _, after = line.partition(" - ")
             point, options = before.split()[4:6]
-            if point.count("/") == 1 or point.startswith("/dev/") or point == "/sys/fs/cgroup":
+            if point.count("/") == 1 or point in ("/dev/pts", "/dev/shm", "/dev/mqueue", "/sys/fs/cgroup"):
                 found.append((point, "%s %s" % (after.split()[0], options.replace(",relatime", ""))))
-    return found
+    return sorted(found)
 
 
 def _limits() -> "list[tuple[str, str]]":
@@ -79,7 +79,8 @@ def _limits() -> "list[tuple[str, str]]":
         for name in names:
             try:
                 with open("/sys/fs/cgroup/" + name, encoding="ascii") as file:
-                    found.append((label, file.read().strip()))
+                    value = file.read().strip()
+                found.append((label, "no limit" if value in ("max", "-1") or value[:4] == "9223" else value))
                 break
             except OSError:
                 continue
