@@ -58,7 +58,7 @@ class Result:
     @property
     def why(self) -> str:
         lines = (self.stderr.strip() or self.stdout.strip() or "no message").splitlines()
-        return f"exit {self.status}: {lines[-1][:300]}"
+        return f"exit {self.status}: {' | '.join(line.strip() for line in lines[-4:])[:500]}"
 
 
 class Container:
