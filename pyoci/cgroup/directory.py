@@ -118,7 +118,11 @@ def _hand_down(path: str, words: "list[str]") -> None:
     file = path + "/cgroup.subtree_control"
     try:
         tree.write(file, " ".join(words))
-    except OSError:
+    except OSError as error:
+        if error.errno == errno.EBUSY:
+            # It holds processes. Most controllers are impossible then, and the few others would make it a
+            # threaded domain, in which the new cgroup could take no process at all.
+            return
         for word in words:
             try:
                 tree.write(file, word)

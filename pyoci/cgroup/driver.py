@@ -415,8 +415,11 @@ class Cgroup:
     def remove(self) -> None:
         """Remove the directories and all below them, not their parents.  What is gone is fine.
 
-        Raises OperationError when one stays busy for 5 s: then the state record has to stay too.
+        Raises OperationError when one stays busy for 5 s: then the state record has to stay too.  A cgroup whose
+        create() has not returned may be another's: with processes in it, it is, and stays.
         """
+        if not self.created and self.processes():
+            return
         tree.remove([directory.path for directory in self.directories])
 
 

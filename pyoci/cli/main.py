@@ -1,5 +1,6 @@
 """main(): from argv to the exit status, and the only place where an exception ends the program."""
 
+import _signal
 import gc
 import os
 import sys
@@ -23,6 +24,7 @@ def main(argv: list[str]) -> "NoReturn":
     """Carry out one command line (without the program's own name) and end the process."""
     stdout_closed = open_standard_descriptors()
     umask = os.umask(0o022)  # the modes of what we make must not depend on the caller
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # a caller that ignores it would make the kernel reap for us
     gc.disable()  # a command is over before collecting garbage pays
     status = _run(argv, umask, stdout_closed)
     os._exit(status)  # skips the interpreter's tear-down, which would cost a millisecond

@@ -50,7 +50,7 @@ class SetPropagation:
 
 
 class BindRoot:
-    """Copy the rootfs as a mount of its own and attach it over itself; its parent mount becomes private.
+    """Copy the rootfs as a mount of its own and attach it over itself; a shared parent mount becomes private.
 
     The parent must not be shared: else the mounts below it would appear on the host (and pivot_root refuses).
     """
@@ -76,15 +76,20 @@ class BindRoot:
 
 
 def make_parent_private(fd: int) -> None:
-    """Make the mount that `fd` lies on private, found by its id in mountinfo (its root may be far above)."""
+    """Make the mount that `fd` lies on private if it is shared or unbindable, found by its id in mountinfo.
+
+    One that is merely a slave stays so: the container's root inherits that.
+    """
     wanted = b""
     for line in _read(b"/proc/self/fdinfo/%d" % fd).splitlines():
         if line.startswith(b"mnt_id:"):
             wanted = line.split()[1]
     for line in _read(b"/proc/self/mountinfo").splitlines():
-        fields = line.split(b" ", 5)
+        fields = line.split(b" ")
         if fields[0] == wanted:
-            mount(None, unescape(fields[4]), None, MS_PRIVATE, None)
+            marks = fields[6 : fields.index(b"-")]
+            if any(mark.startswith(b"shared:") or mark == b"unbindable" for mark in marks):
+                mount(None, unescape(fields[4]), None, MS_PRIVATE, None)
             return
 
 
@@ -136,9 +141,16 @@ class PivotRoot:
         return "pivot_root into the rootfs; the host's root is detached"
 
     def apply(self, ctx: "Context") -> None:
-        """With `.` for both, the old root is stacked on the new one and can be detached without a directory."""
+        """With `.` for both, the old root is stacked on the new one and can be detached without a directory.
+
+        Afterwards `.` is the new root to mount(2) and the old one to umount2(2): the old root is entered by
+        its descriptor, so that both mean it.
+        """
+        old_fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         os.fchdir(ctx.root_fd)
         pivot_root(b".", b".")
+        os.fchdir(old_fd)
+        os.close(old_fd)
         mount(None, b".", None, MS_SLAVE | MS_REC, None)  # the unmount must not reach the host
         umount2(b".", MNT_DETACH)
         os.chdir("/")

@@ -1,5 +1,6 @@
 """make_plan: the one function from a checked config and the host's facts to a plan."""
 
+from pyoci.cgroup.paths import container_paths
 from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
@@ -13,6 +14,7 @@ from pyoci.tables.mount_options import MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABL
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cgroup.driver import Cgroup
+    from pyoci.cgroup.layout import Hierarchy
     from pyoci.config.types import Config
     from pyoci.ops.context import Operation
     from pyoci.plan.facts import Facts
@@ -49,7 +51,7 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
     config = plan.config
     word = config.get("linux", {}).get("rootfsPropagation", "")
     flags = PROPAGATIONS.get(word, 0)
-    attach, seal = make_mounts(config, facts, plan.namespaces, bundle, plan.container_id)
+    attach, seal = make_mounts(config, facts, plan.namespaces, bundle, _cgroup_directories(plan, facts))
     plan.rootfs = [
         *_names(plan),
         SetPropagation(".linux.rootfsPropagation" if flags else "default:propagation", flags or MS_SLAVE | MS_REC),
@@ -69,6 +71,16 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
     if flags & (MS_SHARED | MS_UNBINDABLE):
         # pivot_root cleared it
         plan.jail.append(SetPropagation(".linux.rootfsPropagation", flags))
+
+
+def _cgroup_directories(plan: Plan, facts: "Facts") -> "list[tuple[Hierarchy, str]]":
+    """What the container sees of each hierarchy: its own directory, or without cgroups of its own the caller's."""
+    layout = facts.layout
+    if plan.cgroup.directories:
+        path = plan.config.get("linux", {}).get("cgroupsPath")
+        return container_paths(layout, path, plan.container_id)
+    every = layout.hierarchies if layout.unified is None else [*layout.hierarchies, layout.unified]
+    return [(hierarchy, hierarchy.mountpoint + hierarchy.own.rstrip("/")) for hierarchy in every]
 
 
 def _without_mount_namespace(plan: Plan, rootfs: str) -> None:

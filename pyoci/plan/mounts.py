@@ -1,6 +1,5 @@
 """The mounts of config.json as operations, in exactly its order (runtime-spec config.md demands it)."""
 
-from pyoci.cgroup.paths import container_paths
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes, Remount, SealMount
 from pyoci.ops.nodes import MakeSymlink
 from pyoci.tables.mount_options import (
@@ -15,6 +14,7 @@ from pyoci.tables.mount_options import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.cgroup.layout import Hierarchy
     from pyoci.config.types import Config, Mount
     from pyoci.ops.context import Operation
     from pyoci.plan.facts import Facts
@@ -34,9 +34,12 @@ _VIRTUAL = frozenset(
 
 
 def make_mounts(
-    config: "Config", facts: "Facts", namespaces: "Namespaces", bundle: str, container_id: str
+    config: "Config", facts: "Facts", namespaces: "Namespaces", bundle: str, cgroups: "list[tuple[Hierarchy, str]]"
 ) -> "tuple[list[Operation], list[Operation]]":
-    """(the mounts, the steps that make some of them read-only once everything is in place)."""
+    """(the mounts, the steps that make some of them read-only once everything is in place).
+
+    cgroups: each hierarchy with the directory in it that the container is to see.
+    """
     attach: list[Operation] = []
     seal: list[Operation] = []
     for index, mount in enumerate(config.get("mounts", [])):
@@ -48,7 +51,7 @@ def make_mounts(
         elif options.bind:
             attach.append(_bind(where, destination, mount, options, bundle))
         elif mount.get("type") in ("cgroup", "cgroup2"):
-            attach.extend(_cgroup(where, destination, options, config, facts, namespaces, container_id))
+            attach.extend(_cgroup(where, destination, options, facts, namespaces, cgroups))
             if facts.layout.mode in ("legacy", "hybrid") and options.attr_set & MOUNT_ATTR_RDONLY:
                 seal.append(SealMount(where, destination))
         else:
@@ -130,10 +133,9 @@ def _cgroup(
     where: str,
     destination: str,
     options: "ParsedOptions",
-    config: "Config",
     facts: "Facts",
     namespaces: "Namespaces",
-    container_id: str,
+    cgroups: "list[tuple[Hierarchy, str]]",
 ) -> "list[Operation]":
     """The cgroup filesystem as the container sees it.
 
@@ -142,10 +144,9 @@ def _cgroup(
     """
     layout = facts.layout
     own_namespace = namespaces.has("cgroup")
-    directories = container_paths(layout, config.get("linux", {}).get("cgroupsPath"), container_id)
     attributes = _attributes(options, options.attr_set, 0)
     if layout.mode == "unified":
-        bound = directories[-1][1] if own_namespace else "/sys/fs/cgroup"
+        bound = cgroups[-1][1] if own_namespace else "/sys/fs/cgroup"
         return [AttachCgroupTree(where, destination, bound, attributes)]
     steps: list[Operation] = [
         AttachFilesystem(
@@ -157,7 +158,7 @@ def _cgroup(
             attributes=MountAttributes(options.attr_set & ~MOUNT_ATTR_RDONLY),
         )
     ]
-    for hierarchy, directory in directories:
+    for hierarchy, directory in cgroups:
         if hierarchy.unified:
             continue
         below = destination + "/" + hierarchy.name

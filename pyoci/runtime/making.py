@@ -49,6 +49,7 @@ from pyoci.runtime.idmap import write_maps
 from pyoci.runtime.namespaces import open_namespaces
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
+from pyoci.startup import require_protection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,9 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
     options = call.options
     container_id = call.arguments[0]
+    inherited = _inherited(options)  # before anything is opened: a missing one must not be filled by ours
     check_kernel()
+    require_protection()
     bundle = open_bundle(options["bundle"], call.log.warning, name=options.get("config") or "config.json")
     _refuse_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
@@ -95,9 +98,12 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         no_pivot=bool(options["no_pivot"]),
         keyring=not options["no_new_keyring"],
     )
+    sockets = _activation_sockets()
+    if plan.process is not None and sockets:
+        plan.process.env = [*plan.process.env, "LISTEN_FDS=%d" % sockets, "LISTEN_PID=1"]
     for warning in plan.warnings + cgroup.warnings:
         call.log.warning(warning)
-    making = Making(call, bundle, plan)
+    making = Making(call, bundle, plan, inherited)
     making.prepare()
     try:
         making.run(waits_for_start=waits_for_start)
@@ -132,7 +138,7 @@ class Making:
 
     __slots__ = ("bundle", "call", "channel", "directory", "init_pid", "init_pidfd", "job", "plan", "record")
 
-    def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan") -> None:
+    def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan", inherited: int) -> None:
         self.call = call
         self.bundle = bundle
         self.plan = plan
@@ -141,7 +147,7 @@ class Making:
         self.channel, child_channel = channel_pair()
         proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.job = Job(plan, child_channel, proc_fd)
-        self.job.last_fd = 2 + _preserved(call.options)
+        self.job.last_fd = 2 + inherited
         self.directory: Directory
         self.record: Record
 
@@ -367,12 +373,9 @@ class Making:
                 error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))
 
 
-def _preserved(options: "dict[str, Any]") -> int:
-    """How many descriptors above 2 the program inherits.  StateError when one of them is not open."""
-    count = int(options["preserve_fds"] or 0)
-    listen_fds = os.environ.get("LISTEN_FDS", "")
-    if listen_fds.isascii() and listen_fds.isdigit() and os.environ.get("LISTEN_PID") == str(os.getpid()):
-        count += int(listen_fds)
+def _inherited(options: "dict[str, Any]") -> int:
+    """How many descriptors above 2 the program inherits.  UsageError when one of them is not open."""
+    count = int(options["preserve_fds"] or 0) + _activation_sockets()
     for fd in range(3, 3 + count):
         try:
             os.fstat(fd)
@@ -382,6 +385,14 @@ def _preserved(options: "dict[str, Any]") -> int:
                 where="--preserve-fds",
             ) from None
     return count
+
+
+def _activation_sockets() -> int:
+    """How many sockets systemd passes to us for the program (sd_listen_fds(3)); they come first."""
+    number = os.environ.get("LISTEN_FDS", "")
+    if not number.isascii() or not number.isdigit() or os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return 0
+    return int(number)
 
 
 def _fields(error: SyscallError) -> "dict[str, object]":
