@@ -50,7 +50,7 @@ test-vm: $(VENV)/.tools
 	tests/vm/vm run --share "$(CURDIR)" -- "$(CURDIR)/$(BIN)/python" -m pytest tests/integration
 
 tables: $(VENV)/.installed
-	$(BIN)/python -m pyoci.config.compile
+	$(BIN)/python -m pyoci.config.compile_schema
 
 format: $(VENV)/.tools
 	$(BIN)/ruff format .

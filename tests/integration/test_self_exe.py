@@ -180,3 +180,27 @@ def test_a_user_who_owns_the_interpreter_runs_a_sealed_copy(installation, kind):
     stage = Stage(commands(installation)[kind], prefix=AS_NOBODY)
     assert stage.protection == "sealed"
     assert stage.go_on() == 0
+
+
+ORIGIN_PROGRAM = "int answer(void); int main(void) { return answer(); }"
+
+
+def test_an_interpreter_that_finds_its_library_beside_itself_still_does(work):
+    """A detached clone has no path, so the loader has no $ORIGIN: relocatable Pythons put libpython there."""
+    for name in ("bin", "lib"):
+        os.mkdir(os.path.join(work, name))
+    with open(work + "/answer.c", "w") as file:
+        file.write("int answer(void) { return 42; }")
+    with open(work + "/main.c", "w") as file:
+        file.write(ORIGIN_PROGRAM)
+    python = work + "/bin/python3"
+    subprocess.run(["cc", "-shared", "-fPIC", work + "/answer.c", "-o", work + "/lib/libanswer.so"], check=True)
+    linking = ["-L" + work + "/lib", "-lanswer", "-Wl,-rpath,$ORIGIN/../lib"]
+    subprocess.run(["cc", work + "/main.c", "-o", python, *linking], check=True)
+    assert subprocess.run([python], check=False).returncode == 42
+    with open(work + "/bin/pyoci-boot", "w") as file:
+        file.write("#!%s\n" % python)
+    os.chmod(work + "/bin/pyoci-boot", 0o755)
+    source = os.path.join(LAUNCHER, "launcher.c")
+    subprocess.run(["cc", "-std=gnu11", "-Os", "-static", source, "-o", work + "/bin/pyoci"], check=True)
+    assert subprocess.run([work + "/bin/pyoci"], check=False).returncode == 42
