@@ -13,6 +13,7 @@ UNIFIED = Layout(
 LEGACY = Layout(
     "legacy",
     [
+        Hierarchy(("devices",), "/sys/fs/cgroup/devices"),
         Hierarchy(("cpu", "cpuacct"), "/sys/fs/cgroup/cpu,cpuacct"),
         Hierarchy(("memory",), "/sys/fs/cgroup/memory"),
         Hierarchy(("name=systemd",), "/sys/fs/cgroup/systemd"),

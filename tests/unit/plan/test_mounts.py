@@ -165,6 +165,7 @@ def test_cgroup_v1_is_a_tmpfs_with_binds_of_the_container_s_own_directories():
     assert seal.destination == "/sys/fs/cgroup"
     binds = [(step.source, step.destination) for step in steps if isinstance(step, AttachTree)]
     assert binds == [
+        ("/sys/fs/cgroup/devices/x", "/sys/fs/cgroup/devices"),
         ("/sys/fs/cgroup/cpu,cpuacct/x", "/sys/fs/cgroup/cpu,cpuacct"),
         ("/sys/fs/cgroup/memory/x", "/sys/fs/cgroup/memory"),
         ("/sys/fs/cgroup/systemd/x", "/sys/fs/cgroup/systemd"),
@@ -183,6 +184,7 @@ def test_cgroup_v1_with_a_namespace_mounts_the_hierarchies_and_names_none_for_a_
     steps, _ = steps_of(CGROUP, layout=LEGACY, namespaces=("mount", "cgroup"))
     mounted = [(step.destination, step.data) for step in steps[1:] if isinstance(step, AttachFilesystem)]
     assert mounted == [
+        ("/sys/fs/cgroup/devices", ("devices",)),
         ("/sys/fs/cgroup/cpu,cpuacct", ("cpu", "cpuacct")),
         ("/sys/fs/cgroup/memory", ("memory",)),
         ("/sys/fs/cgroup/systemd", ("none", "name=systemd")),
