@@ -231,7 +231,6 @@ def test_two_failing_commands_leave_two_whole_lines(pyoci, log):
         ["--rootless", "maybe"],
         ["--cgroup-manager", "magic"],
         ["--no-such-flag"],
-        ["--log"],
     ],
 )
 def test_bad_global_flags(pyoci, options):

@@ -529,7 +529,7 @@ def test_idle_can_be_left_again_with_new_shares(make):
 @only_v1
 @needs("memory")
 def test_a_memory_limit_below_the_usage_reports_usage_and_peak(make, inside):
-    cgroup = limited(make, {"memory": {"limit": 64 * MIB, "swap": 64 * MIB}})
+    cgroup = limited(make, {"memory": {"limit": 64 * MIB, "swap": 64 * MIB, "swappiness": 0}})
 
     def fill():
         block = bytearray(24 * MIB)

@@ -22,11 +22,11 @@ AS_NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"
 STAGE = """#!%(python)s
 import os, sys
 sys.path.append(%(library)r)
-from pyoci import startup
+from pyoci import protection
 if "unprotected" not in sys.argv and sys._xoptions.get("pyoci") is not True:
     from pyoci.protect import start_again
     start_again()
-os.write(1, (startup.protection() or "none").encode() + b"\\n")
+os.write(1, (protection.protection() or "none").encode() + b"\\n")
 os.read(0, 1)
 os.execve(sys.argv[-1], [sys.argv[-1]], {"PYTHONHOME": sys.base_prefix})
 """
