@@ -25,6 +25,7 @@ _LINUX = {
 }
 _MOUNT_WORDS = ("idmap", "ridmap", "tmpcopyup")
 _SYSTEMD_PROPERTY = "org.systemd.property."
+_REFUSED_ANNOTATIONS = tuple(entry[12:] for entry in NOT_YET if entry.startswith("annotations:"))
 
 
 def _refused(path: str, what: str) -> Fault:
@@ -53,12 +54,20 @@ def not_yet(config: "Config", *, systemd: bool = False) -> list[Fault]:
     _mounts(config, found)
     if "seccomp" in linux and "seccomp.actions:SCMP_ACT_NOTIFY" in NOT_YET:
         _listener(linux["seccomp"], found)
-    if not systemd:
-        for name in config.get("annotations", ()):
-            if name.startswith(_SYSTEMD_PROPERTY):
-                message = "annotation %s has no effect without --systemd-cgroup" % quoted(name)
-                found.append(Fault(member(".annotations", name), message, "", "warning"))
+    _annotations(config, systemd, found)
     return found
+
+
+def _annotations(config: "Config", systemd: bool, found: list[Fault]) -> None:
+    """Annotations that would change what the runtime does: unknown ones must be ignored, so these only warn."""
+    for name in config.get("annotations", ()):
+        if name.startswith(_SYSTEMD_PROPERTY) and not systemd:
+            message = "annotation %s has no effect without --systemd-cgroup" % quoted(name)
+        elif name.startswith(_REFUSED_ANNOTATIONS):
+            message = "annotation %s has no effect in this version of pyoci" % quoted(name)
+        else:
+            continue
+        found.append(Fault(member(".annotations", name), message, "", "warning"))
 
 
 def _mounts(config: "Config", found: list[Fault]) -> None:

@@ -84,7 +84,12 @@ def _rule_faults(document: "Any", schema: str, systemd: bool, broken: set[str]) 
         resource_faults(document, "", found, update=True)
         return found
     muted = any(path == ".linux" or path.startswith(_MUTING) for path in broken)
-    found = config_faults(document, systemd=systemd, mute=ASK_NAMESPACES if muted else ())
+    found = config_faults(
+        document,
+        systemd=systemd,
+        mute=ASK_NAMESPACES if muted else (),
+        partial=any(path.startswith(".linux.resources.memory") for path in broken),
+    )
     return found + not_yet(document, systemd=systemd) + advice(document)
 
 

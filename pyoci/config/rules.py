@@ -35,10 +35,13 @@ def version_faults(version: str, found: list[Fault]) -> None:
         found.append(Fault(".ociVersion", message, "what is new in it is ignored", "warning"))
 
 
-def config_faults(config: "Config", *, systemd: bool = False, mute: "Collection[object]" = ()) -> list[Fault]:
+def config_faults(
+    config: "Config", *, systemd: bool = False, mute: "Collection[object]" = (), partial: bool = False
+) -> list[Fault]:
     """Everything that is wrong or doubtful with a configuration that keeps its schema.
 
     `systemd`: cgroupsPath has to be of the systemd driver's form.  `mute`: rules of rules_linux to leave out.
+    `partial`: limits may be missing because they were faulty.
     """
     found: list[Fault] = []
     if "ociVersion" in config:  # a report runs the rules over what is left of a faulty document
@@ -52,7 +55,7 @@ def config_faults(config: "Config", *, systemd: bool = False, mute: "Collection[
             rule(config, linux, found)
     cgroups_path_faults(linux.get("cgroupsPath", ""), systemd, found)
     if "resources" in linux:
-        resource_faults(linux["resources"], ".linux.resources", found)
+        resource_faults(linux["resources"], ".linux.resources", found, update=partial)
     if "seccomp" in linux:
         seccomp_faults(linux["seccomp"], found)
     return found
