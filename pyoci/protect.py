@@ -11,7 +11,8 @@ from _struct import pack
 from pyoci.errors import SyscallError
 from pyoci.kernel.mount import AT_EMPTY_PATH, AT_FDCWD, MOUNT_ATTR_RDONLY, OPEN_TREE_CLONE, mount_setattr, open_tree
 from pyoci.kernel.syscall import address_of, call
-from pyoci.startup import KEPT, LAUNCHED, protection
+from pyoci.protection import protection
+from pyoci.startup import KEPT, LAUNCHED
 
 _MFD_CLOEXEC, _MFD_ALLOW_SEALING, _MFD_EXEC = 1, 2, 16
 _F_ADD_SEALS, _ALL_SEALS = 1033, 0xF
@@ -29,7 +30,7 @@ def start_again() -> None:
         for make_image in (read_only_clone, sealed_copy):
             try:
                 execute(make_image(interpreter), arguments, environment)
-            except OSError:  # the next way; startup.require_protection reports it when there is none
+            except OSError:  # the next way; protection.require_protection reports it when there is none
                 continue
     try:
         call("execve", interpreter, *_vectors(arguments, environment))

@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 
-from pyoci.errors import HostError
+from pyoci.protection import protection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 KEPT = "PYOCI_KEPT_"  # the launcher's prefix for variables that would have chosen the interpreter's libraries
 LAUNCHED = "pyoci"  # -X pyoci: a start by the launcher or protect.py, not tried twice; -X pyoci=env: by launcher.sh
-EXECUTABLE = "/proc/self/exe"
-_SEALS = 0x1 | 0x2 | 0x4 | 0x8  # F_SEAL_SEAL, SHRINK, GROW, WRITE
-_F_GET_SEALS = 1034
 
 # What may lie outside pyoci's own directory: system packages in a virtual environment, Debian's packages.
 DEPENDENCIES = ("click", "jsonschema", "pyroute2", "pyseccomp", "seccomp")
@@ -44,34 +41,6 @@ def run(directory: str) -> "NoReturn":
     from pyoci.cli.main import main
 
     main(sys.argv[1:])
-
-
-def protection() -> str:
-    """How the interpreter's file is kept from being overwritten: `read-only`, `sealed`, `foreign` or ``.
-
-    `foreign` means that neither this user nor its capabilities may write the file, so that no container of
-    this user can.
-    """
-    try:
-        if os.statvfs(EXECUTABLE).f_flag & os.ST_RDONLY:
-            return "read-only"
-        if os.stat(EXECUTABLE).st_uid != os.geteuid() and not os.access(EXECUTABLE, os.W_OK, effective_ids=True):
-            return "foreign"
-        return "sealed" if _is_sealed() else ""
-    except OSError:
-        return ""
-
-
-def require_protection() -> None:
-    """Refuse to put a process into a container while the interpreter's file could be overwritten from there."""
-    if not protection():
-        raise HostError(
-            "the interpreter's executable file is writable from a container",
-            where=sys.executable,
-            cause="neither a read-only clone of its mount nor a sealed copy of it could be made, or pyoci "
-            "was not started by its own command",
-            fix="start the installed command `pyoci`; pyoci needs /proc, and CAP_SYS_ADMIN or memfd_create(2)",
-        )
 
 
 def refuse_unsafe_directory(directory: str) -> None:
@@ -105,15 +74,3 @@ class SiteOnDemand:
 
         site.main()
         return PathFinder.find_spec(name, path, target)
-
-
-def _is_sealed() -> bool:
-    from fcntl import fcntl
-
-    fd = os.open(EXECUTABLE, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return fcntl(fd, _F_GET_SEALS) & _SEALS == _SEALS
-    except OSError:  # EINVAL: not a memfd
-        return False
-    finally:
-        os.close(fd)

@@ -30,6 +30,7 @@ from pyoci.init.enter import spawn
 from pyoci.init.job import Job
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range, prlimit
 from pyoci.plan.make import make_plan
+from pyoci.protection import require_protection
 from pyoci.runtime.bundle import open_bundle
 from pyoci.runtime.container import (
     CGROUP as CGROUP_LINK,
@@ -49,7 +50,6 @@ from pyoci.runtime.idmap import write_maps
 from pyoci.runtime.namespaces import open_namespaces
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
-from pyoci.startup import require_protection
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -27,8 +27,10 @@ MAY_IMPORT = {
     "cli": {"runtime", "log"},
     "__main__": {"cli"},
     "boot": {"startup"},
-    "startup": {"cli", "protect", "kernel"},
-    "protect": {"startup", "kernel"},
+    "startup": {"cli", "protect", "protection", "snapshot"},
+    "protect": {"startup", "protection", "kernel"},
+    "protection": set(),
+    "snapshot": set(),
 }
 # What each room may not import of Python: the plan is made without looking at the machine.
 MAY_NOT_IMPORT = {

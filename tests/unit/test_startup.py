@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from pyoci import boot, startup
+from pyoci import boot, protection
 from pyoci.errors import HostError
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -54,7 +54,7 @@ def test_a_missing_package_is_one_line(tmp_path):
 
 def test_no_variable_and_no_option_claims_protection():
     """An interpreter that its user may write is not protected, however it was started."""
-    code = "import sys; sys.path.append(%r); from pyoci import startup; print(startup.protection())" % REPOSITORY
+    code = "import sys; sys.path.append(%r); from pyoci.protection import protection; print(protection())" % REPOSITORY
     argv = [sys.executable, "-I", "-S", "-Xpyoci", "-c", code]
     found = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
     if os.access(sys.executable, os.W_OK):
@@ -64,9 +64,9 @@ def test_no_variable_and_no_option_claims_protection():
 
 
 def test_an_unprotected_interpreter_is_refused(monkeypatch):
-    monkeypatch.setattr(startup, "EXECUTABLE", "/nonexistent")
+    monkeypatch.setattr(protection, "EXECUTABLE", "/nonexistent")
     with pytest.raises(HostError) as caught:
-        startup.require_protection()
+        protection.require_protection()
     assert caught.value.message == "the interpreter's executable file is writable from a container"
     assert caught.value.where == sys.executable
 
