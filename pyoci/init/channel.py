@@ -12,6 +12,7 @@ One SOCK_SEQPACKET pair, one packet a message: a name, a NUL, a JSON payload; de
        |  (prestart, createRuntime hooks)                                              |
        |  ------------------------------- GO_ON -------------------------------------->|
        |                                              (createContainer hooks, new root, identity)
+       |  <------------------------------ CONSOLE + fd (only with a terminal) ---------|
        |  <------------------------------ READY ---------------------------------------|
        |  (saves the state, writes the pid file)                                       |
        |  ------------------------------- RELEASE ------------------------------------>|
@@ -43,6 +44,7 @@ INIT_PID = b"init-pid"
 CGROUP = b"cgroup"
 ROOTFS_DONE = b"rootfs-done"
 GO_ON = b"go-on"
+CONSOLE = b"console"
 READY = b"ready"
 RELEASE = b"release"
 FAILED = b"failed"
@@ -81,7 +83,12 @@ class Channel:
         """The next message as (name, payload, descriptors); (CLOSED, {}, []) at the end."""
         room = _socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
         try:
-            packet, ancillary, _, _ = self.socket.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
+            try:
+                packet, ancillary, _, _ = self.socket.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
+            except ConnectionResetError:
+                # The other side ended without reading all that we sent.  The kernel says so once and before it
+                # hands out what was sent to us: a report of failure may still be there.
+                packet, ancillary, _, _ = self.socket.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:
             return CLOSED, {}, []
         fds: list[int] = []
