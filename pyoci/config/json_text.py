@@ -56,10 +56,11 @@ class _Scanner:
 _scan = make_scanner(_Scanner)  # type: ignore[arg-type]
 
 
-def parse(data: bytes, name: str) -> object:
+def parse(data: bytes, name: str, *, ours: bool = False) -> object:
     """The value of the JSON document `data`; `name` is what error messages call it.
 
-    Raises ConfigError with line, column, cause and fix.
+    With `ours` the text was written by `dump`, where half a surrogate pair stands for a byte of a path that is
+    no UTF-8.  Raises ConfigError with line, column, cause and fix.
     """
     if len(data) > MAX_BYTES:
         raise ConfigError(
@@ -77,7 +78,7 @@ def parse(data: bytes, name: str) -> object:
         # returns NULL without an exception if it is not.
         pass
     else:
-        if not _too_deep(value) and not ("\\ud" in text.lower() and _has_surrogate(value)):
+        if not _too_deep(value) and (ours or "\\ud" not in text.lower() or not _has_surrogate(value)):
             return value
     from pyoci.config.positions import syntax_error
 

@@ -153,7 +153,7 @@ def _fix(error: "Any") -> str:
     value, schema = error.instance, error.schema
     if "enum" in schema and type(value) is str:
         near = _nearest(value, [str(choice) for choice in schema["enum"]])
-        return 'did you mean "%s"?' % near if near else ""
+        return 'did you mean "%s"?' % near if near else str(schema.get("description", "one of these"))
     if schema.get("type") == "integer" and type(value) is str:
         size = _SIZE.fullmatch(value.strip())
         if size:

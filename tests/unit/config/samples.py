@@ -1,6 +1,8 @@
 """Configurations for the tests, as Python values: made anew on each call, so that a test may change its own."""
 
+import copy
 import json
+import random
 from typing import Any
 
 MASKED = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware"]
@@ -130,3 +132,42 @@ def everything() -> dict[str, Any]:
 
 def text(document: Any) -> bytes:
     return json.dumps(document, indent=2).encode()
+
+
+# Values that no property accepts all of; each takes the place of every value in turn.
+INTRUDERS = [
+    "REMOVE", True, -1, 0, 1.0, 2**64, 2**32 - 1, "", "x", "a\0", "/a", "1.0.0", "0-3", [], ["x"], [""], {},
+    {"a": "b"}, [None],
+]  # fmt: skip
+
+
+def places(value):
+    """(container, key) of every value in the document."""
+    pairs = (
+        list(value.items())
+        if isinstance(value, dict)
+        else list(enumerate(value))
+        if isinstance(value, list)
+        else []
+    )
+    for key, below in pairs:
+        yield value, key
+        yield from places(below)
+
+
+def variations(document, intruders=None):
+    """Change `document` in each place in turn and change it back; without `intruders` two by chance."""
+    chance = random.Random(4)
+    for container, key in list(places(document)):
+        for intruder in intruders or ["REMOVE", *chance.sample(INTRUDERS, 2)]:
+            before = copy.copy(container)
+            if intruder == "REMOVE":
+                del container[key]
+            else:
+                container[key] = intruder
+            yield key, intruder
+            container.clear()
+            if isinstance(container, dict):
+                container.update(before)
+            else:
+                container.extend(before)

@@ -2,10 +2,12 @@
 
 import pytest
 
+from pyoci.config.checker import conforms
 from pyoci.config.formats import PREDICATES
+from pyoci.config.json_text import parse
 from pyoci.config.report import report
 from pyoci.config.schema_faults import FORMAT_WORDS
-from tests.unit.config.samples import everything, minimal, ordinary, text
+from tests.unit.config.samples import everything, minimal, ordinary, text, variations
 
 
 def found(document, schema="config"):
@@ -161,3 +163,17 @@ def test_advice_is_a_warning():
         ".process.capabilities.ambient[0]", ".mounts[1].options[2]", ".hooks.prestart",
         ".linux.resources.memory.limit", ".linux.devices[1]",
     ]  # fmt: skip
+
+
+def test_no_document_makes_the_report_fail():
+    """Whatever stands in whatever place: the report ends, and says an error exactly when the check says no."""
+    document = everything()
+    for number, (key, intruder) in enumerate(variations(document)):
+        if number % 8 == 0:  # about a hundred of them
+            faults = report(text(document), "config.json")
+            if not conforms(parse(text(document), "x"), "config"):
+                assert any(fault.level == "error" for fault in faults), (key, intruder)
+            for fault in faults:
+                assert "\n" not in fault.message, (key, intruder)
+                assert fault.line > 0
+                assert fault.column > 0

@@ -1,10 +1,8 @@
 """The schemas themselves: complete, explained, and not laxer than the official ones."""
 
-import copy
 import glob
 import json
 import os
-import random
 
 import pytest
 
@@ -12,7 +10,7 @@ from pyoci.config.checker import conforms
 from pyoci.config.compile_schema import SCHEMA_DIRECTORY, TARGET, compile_tables, load_schema
 from pyoci.config.json_text import parse
 from pyoci.config.schema_faults import validator
-from tests.unit.config.samples import everything, minimal, ordinary
+from tests.unit.config.samples import INTRUDERS, everything, minimal, ordinary, places, variations
 
 DOCUMENTS = os.path.join(os.path.dirname(__file__), "documents")
 OFFICIAL = os.environ.get("PYOCI_OFFICIAL_SCHEMAS", "")
@@ -37,11 +35,11 @@ def _properties(schema, place=""):
 def test_every_property_is_described(name):
     schema = load_schema(name)
     config = load_schema("config")
-    places = list(_properties(schema))
+    found = list(_properties(schema))
     for defined, below in schema.get("$defs", {}).items():
-        places += [(defined + place, found) for place, found in _properties(below)]
-    assert places
-    for place, below in places:
+        found += [(defined + place, each) for place, each in _properties(below)]
+    assert found
+    for place, below in found:
         chain = [below]
         while "$ref" in chain[-1]:
             chain.append(_target(chain[-1]["$ref"], config))
@@ -100,61 +98,22 @@ def _document(path):
         return os.path.basename(path).partition("-")[0], parse(file.read(), path)
 
 
-# Values that no property accepts all of; each takes the place of every value in turn.
-INTRUDERS = [
-    "REMOVE", True, -1, 0, 1.0, 2**64, 2**32 - 1, "", "x", "a\0", "/a", "1.0.0", "0-3", [], ["x"], [""], {},
-    {"a": "b"}, [None],
-]  # fmt: skip
-
-
-def _places(value):
-    """(container, key) of every value in the document."""
-    pairs = (
-        list(value.items())
-        if isinstance(value, dict)
-        else list(enumerate(value))
-        if isinstance(value, list)
-        else []
-    )
-    for key, below in pairs:
-        yield value, key
-        yield from _places(below)
-
-
 def test_fast_check_and_jsonschema_agree_on_every_replacement_and_removal():
     check = validator("config")
     counts = {True: 0, False: 0}
     for base in (everything(), minimal()):
         assert conforms(base, "config")
-        for key, intruder in _variations(base, INTRUDERS if OFFICIAL else None):
+        for key, intruder in variations(base, INTRUDERS if OFFICIAL else None):
             fast = conforms(base, "config")
             assert fast == check.is_valid(base), (key, intruder)
             counts[fast] += 1
     assert min(counts.values()) > 100
 
 
-def _variations(document, intruders=None):
-    """Change `document` in each place in turn and change it back; without `intruders` two by chance."""
-    chance = random.Random(4)
-    for container, key in list(_places(document)):
-        for intruder in intruders or ["REMOVE", *chance.sample(INTRUDERS, 2)]:
-            before = copy.copy(container)
-            if intruder == "REMOVE":
-                del container[key]
-            else:
-                container[key] = intruder
-            yield key, intruder
-            container.clear()
-            if isinstance(container, dict):
-                container.update(before)
-            else:
-                container.extend(before)
-
-
 def test_unknown_properties_are_allowed_everywhere():
     document = everything()
     containers = [document] + [
-        container[key] for container, key in _places(document) if isinstance(container[key], dict)
+        container[key] for container, key in places(document) if isinstance(container[key], dict)
     ]
     maps = [document["annotations"], document["linux"]["sysctl"], document["linux"]["resources"]["unified"]]
     maps += [
@@ -177,7 +136,7 @@ def test_what_the_official_schema_refuses_ours_refuses():
         for other in ("windows", "solaris", "vm", "zos", "freebsd"):
             base.pop(other, None)
         base["linux"].pop("rootfsPropagation", None)  # rslave, which is in LAXER
-        for key, intruder in _variations(base, INTRUDERS):
+        for key, intruder in variations(base, INTRUDERS):
             if not theirs.is_valid(base):
                 refused += 1
                 lax = key in LAXER or (key == "limit" and intruder == "REMOVE")
