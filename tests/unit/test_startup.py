@@ -54,8 +54,8 @@ def test_a_missing_package_is_one_line(tmp_path):
 
 def test_no_variable_and_no_option_claims_protection():
     """An interpreter that its user may write is not protected, however it was started."""
-    code = "import sys; sys.path.append(%r); from pyoci.protection import protection; print(protection())" % REPOSITORY
-    argv = [sys.executable, "-I", "-S", "-Xpyoci", "-c", code]
+    code = "import sys; sys.path.append(%r); from pyoci.protection import protection; print(protection())"
+    argv = [sys.executable, "-I", "-S", "-Xpyoci", "-c", code % REPOSITORY]
     found = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
     if os.access(sys.executable, os.W_OK):
         assert found == ""
