@@ -44,10 +44,10 @@ bench: $(VENV)/.installed
 	tests/prepare host
 	$(BIN)/python tests/bench/bench.py
 
-test-vm: $(VENV)/.tools
+test-vm:
 	tests/prepare vm-packages
 	tests/vm/vm build
-	tests/vm/vm run --share "$(CURDIR)" -- "$(CURDIR)/$(BIN)/python" -m pytest tests/integration
+	tests/vm/run
 
 tables: $(VENV)/.installed
 	$(BIN)/python -m pyoci.config.compile_schema
