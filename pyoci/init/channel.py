@@ -98,7 +98,7 @@ class Channel:
         if not packet:
             return CLOSED, {}, fds
         name, _, text = packet.partition(b"\0")
-        payload = parse(text, "message") if text else {}
+        payload = parse(text, "message", ours=True) if text else {}
         return name, payload, fds  # type: ignore[return-value]
 
     def expect(self, wanted: bytes) -> "tuple[dict[str, Any], list[int]]":

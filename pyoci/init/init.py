@@ -5,7 +5,19 @@ import os
 from pyoci.config.json_text import dump
 from pyoci.hooks import run_hook
 from pyoci.init import identity, seal
-from pyoci.init.channel import ACCEPTED, CGROUP, FAILED, GO_ON, READY, RELEASE, ROOTFS_DONE, START, Channel, accept
+from pyoci.init.channel import (
+    ACCEPTED,
+    CGROUP,
+    CONSOLE,
+    FAILED,
+    GO_ON,
+    READY,
+    RELEASE,
+    ROOTFS_DONE,
+    START,
+    Channel,
+    accept,
+)
 from pyoci.init.home import home_of
 from pyoci.init.lookup import find_program
 from pyoci.init.report import failing, make_report, report_and_exit
@@ -58,9 +70,12 @@ def run(job: "Job", *, new_user: bool) -> None:
             _write_and_close(memory_fd)
     _hooks_before_the_root_changes(job, ctx)
     home = _home(job, ctx)
-    with failing("jail", "standard streams", ".process.user"):
-        adopt_standard_streams(ctx.root_fd, plan.process.uid if plan.process is not None else 0)
+    if not plan.has_terminal:
+        with failing("jail", "standard streams", ".process.user"):
+            adopt_standard_streams(ctx.root_fd, plan.process.uid if plan.process is not None else 0)
     _carry_out(plan.jail, "jail", ctx)
+    if ctx.console_fd >= 0:
+        job.channel.send(CONSOLE, None, [ctx.console_fd])
     _drop_handles(job, ctx)
     path = ""
     if plan.process is not None:

@@ -7,6 +7,7 @@ import _signal
 import os
 
 from pyoci.errors import SyscallError, errno_text
+from pyoci.init.diagnose import missing_part
 from pyoci.init.report import failing
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, PreparedExec, close_range, prlimit
 from pyoci.kernel.seccomp import install, prepare
@@ -39,7 +40,9 @@ def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int
     try:
         ready.run()
     except SyscallError as error:
-        os.write(2, complaint + errno_text(error.errno or 0).encode() + b"\n")
+        os.write(
+            2, complaint + errno_text(error.errno or 0).encode() + missing_part(path, error.errno or 0) + b"\n"
+        )
     os._exit(EXIT_NOT_EXECUTED)
 
 

@@ -24,15 +24,17 @@ class Context:
     root_fd: the root of the detached copy of the rootfs, attached by BindRoot (O_PATH; -1 before).
     proc_fd: the host's procfs, opened before anything of the container exists (O_PATH).
     sources: trees opened before the switch to the container's ids, by config path.
+    console_fd: the outer end of the container's pty, made by MakeConsole (-1 without one).
     mask_fd: the one empty read-only tmpfs that covers every masked directory (-1 before the first).
     in_user_namespace: device nodes cannot be made there, the host's are bound instead.
     """
 
-    __slots__ = ("in_user_namespace", "mask_fd", "proc_fd", "root_fd", "sources")
+    __slots__ = ("console_fd", "in_user_namespace", "mask_fd", "proc_fd", "root_fd", "sources")
 
     def __init__(self, proc_fd: int, *, in_user_namespace: bool) -> None:
         self.root_fd = -1
         self.proc_fd = proc_fd
         self.mask_fd = -1
+        self.console_fd = -1
         self.sources: dict[str, int] = {}
         self.in_user_namespace = in_user_namespace

@@ -1,6 +1,7 @@
 """make_plan: the one function from a checked config and the host's facts to a plan."""
 
 from pyoci.cgroup.paths import container_paths
+from pyoci.ops.console import MakeConsole
 from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
@@ -61,6 +62,7 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
         *_working_directory(config),
     ]
     plan.jail = [
+        *_console(config),
         *_sysctls(config),
         *seal,
         *make_restrictions(config),
@@ -85,7 +87,7 @@ def _cgroup_directories(plan: Plan, facts: "Facts") -> "list[tuple[Hierarchy, st
 
 def _without_mount_namespace(plan: Plan, rootfs: str) -> None:
     plan.rootfs = [*_names(plan), OpenRoot(".root.path", rootfs), *_working_directory(plan.config)]
-    plan.jail = [*_sysctls(plan.config), ChangeRoot(".root.path", rootfs)]
+    plan.jail = [*_console(plan.config), *_sysctls(plan.config), ChangeRoot(".root.path", rootfs)]
 
 
 def _join_index(plan: Plan) -> int:
@@ -117,6 +119,15 @@ def _working_directory(config: "Config") -> "list[Operation]":
     """A missing working directory is made, as every peer does."""
     cwd = config["process"]["cwd"] if "process" in config else "/"
     return [] if cwd == "/" else [MakeDirectory(".process.cwd", cwd)]
+
+
+def _console(config: "Config") -> "list[Operation]":
+    process = config.get("process", {})
+    if not process.get("terminal", False):
+        return []
+    size = process.get("consoleSize")
+    rows_and_columns = None if size is None else (size["height"], size["width"])
+    return [MakeConsole(".process.terminal", process.get("user", {}).get("uid", 0), rows_and_columns)]
 
 
 def _sysctls(config: "Config") -> "list[Operation]":

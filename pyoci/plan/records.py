@@ -131,3 +131,8 @@ class Plan:
         self.hooks: Hooks = config.get("hooks", {})
         self.seccomp: Seccomp | None = config.get("linux", {}).get("seccomp")
         self.warnings: list[str] = []
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether the program gets a pty of its own instead of the caller's streams."""
+        return bool(self.config.get("process", {}).get("terminal", False))

@@ -236,7 +236,7 @@ class Record:
 def load_record(directory: Directory) -> Record:
     """The record of a container.  StateError when there is none yet or it is damaged."""
     try:
-        values = parse(directory.read(STATE), STATE)
+        values = parse(directory.read(STATE), STATE, ours=True)
     except FileNotFoundError:
         raise StateError(DOES_NOT_EXIST, cause="it has no record") from None
     except (ConfigError, OSError) as error:

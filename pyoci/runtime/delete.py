@@ -101,7 +101,7 @@ def _delete_without_record(directory: "Directory") -> None:
         from pyoci.config.json_text import parse
 
         try:
-            values["cgroup"] = parse(os.fsencode(text), CGROUP)
+            values["cgroup"] = parse(os.fsencode(text), CGROUP, ours=True)
         except PyociError:
             values["cgroup"] = None
     if values["cgroup"] is None:

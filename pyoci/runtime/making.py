@@ -15,6 +15,7 @@ from pyoci.hooks import run_hook
 from pyoci.init.channel import (
     CGROUP,
     CLOSED,
+    CONSOLE,
     FAILED,
     GO_ON,
     INIT_PID,
@@ -76,7 +77,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     check_kernel()
     require_protection()
     bundle = open_bundle(options["bundle"], call.log.warning, name=options.get("config") or "config.json")
-    _refuse_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
+    _check_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
     config = bundle.config
     linux = config.get("linux", {})
@@ -113,7 +114,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     return making
 
 
-def _refuse_terminal(bundle: "Bundle", options: "dict[str, Any]", *, detached: bool) -> None:
+def _check_terminal(bundle: "Bundle", options: "dict[str, Any]", *, detached: bool) -> None:
     terminal = bundle.config.get("process", {}).get("terminal", False)
     socket = options["console_socket"]
     if terminal and detached and not socket:
@@ -121,22 +122,28 @@ def _refuse_terminal(bundle: "Bundle", options: "dict[str, Any]", *, detached: b
             "cannot allocate tty if pyoci will detach without setting console socket",
             fix="pass --console-socket, or set .process.terminal to false",
         )
-    if socket and not terminal:
+    if socket and not (terminal and detached):
         raise UsageError(
             "cannot use console socket if pyoci will not detach or allocate tty",
             fix="drop --console-socket, or set .process.terminal to true",
-        )
-    if terminal:
-        raise UsageError(
-            "terminals are not carried out by this version",
-            fix="set .process.terminal to false: the container then uses the caller's standard streams",
         )
 
 
 class Making:
     """One container while it is being made."""
 
-    __slots__ = ("bundle", "call", "channel", "directory", "init_pid", "init_pidfd", "job", "plan", "record")
+    __slots__ = (
+        "bundle",
+        "call",
+        "channel",
+        "console_fd",
+        "directory",
+        "init_pid",
+        "init_pidfd",
+        "job",
+        "plan",
+        "record",
+    )
 
     def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan", inherited: int) -> None:
         self.call = call
@@ -144,6 +151,7 @@ class Making:
         self.plan = plan
         self.init_pid = 0
         self.init_pidfd = -1
+        self.console_fd = -1
         self.channel, child_channel = channel_pair()
         proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.job = Job(plan, child_channel, proc_fd)
@@ -284,17 +292,32 @@ class Making:
     def _converse(self) -> None:
         """Answer the child until it is READY."""
         while True:
-            name, payload, _ = self.channel.receive()
+            name, payload, fds = self.channel.receive()
             if name == READY:
                 return
             if name == ROOTFS_DONE:
                 self._run_hooks("prestart")
                 self._run_hooks("createRuntime")
                 self.channel.send(GO_ON)
+            elif name == CONSOLE:
+                self._take_console(fds[0])
             elif name == FAILED:
                 raise explain(payload)
             elif name == CLOSED:
                 raise self._death()
+
+    def _take_console(self, pty_fd: int) -> None:
+        """The outer end of the terminal goes to the console socket, or stays with us to be relayed."""
+        path = self.call.options["console_socket"]
+        if not path:
+            self.console_fd = pty_fd
+            return
+        from pyoci.runtime.terminal import send_console
+
+        try:
+            send_console(path, pty_fd)
+        finally:
+            os.close(pty_fd)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
         name, payload, _ = self.channel.receive()

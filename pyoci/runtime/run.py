@@ -25,10 +25,16 @@ def main(call: "Call") -> int:
     detach = bool(call.options["detach"])
     if not detach and not call.options["no_subreaper"]:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
+    relay = None
     making = make(call, waits_for_start=False)
-    if not detach:
-        _forward_signals(making)
     try:
+        if not detach:
+            _forward_signals(making)
+        if making.console_fd >= 0:
+            from pyoci.runtime.terminal import Relay
+
+            relay = Relay()
+            relay.open(making.console_fd)
         making.release()
         name, report, _ = making.channel.receive()  # the end of file comes with execve
         if name == FAILED:
@@ -36,13 +42,19 @@ def main(call: "Call") -> int:
         if making.plan.process is None:
             raise PyociError("process property must not be empty", where=".process")
         run_poststart(making.directory, making.record)
+        if detach:
+            return 0
+        call.log.release()  # what there is to warn of should not wait for the program's end
+        if relay is not None:
+            relay.until_end_of(making.init_pidfd)
     except BaseException as error:
+        if relay is not None:
+            relay.close()
         making.undo(error)
         raise
-    if detach:
-        return 0
-    call.log.release()  # what there is to warn of should not wait for the program's end
     status = _wait(making.init_pid)
+    if relay is not None:
+        relay.close()
     if not call.options["keep"]:
         destroy(making.directory, making.record, call.log)
     return status
