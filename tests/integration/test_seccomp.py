@@ -145,7 +145,7 @@ def test_unknown_names_are_skipped(inspect):
 
 def docker_profile():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with open(os.path.join(here, "bench", "docker_seccomp.json"), encoding="utf-8") as file:
+    with open(os.path.join(here, "data", "docker_seccomp.json"), encoding="utf-8") as file:
         return {"linux": {"seccomp": json.load(file)}}
 
 
