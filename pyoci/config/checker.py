@@ -30,10 +30,11 @@ INTEGER, BOOLEAN, STRING, ENUM, ARRAY, TEXTS, MAP, OBJECT, ANYTHING = range(9)
 
 def conforms(document: object, schema: str) -> bool:
     """Whether `document` (parsed, without nulls) keeps the schema named "config", "process" or "resources"."""
-    return _keeps(document, SCHEMAS[schema])
+    return keeps(document, SCHEMAS[schema])
 
 
-def _keeps(value: "Any", node: "Any") -> bool:
+def keeps(value: "Any", node: "Any") -> bool:
+    """Whether `value` is what the table node wants."""
     kind = node[0]
     if kind == OBJECT:
         return type(value) is dict and _keeps_object(value, node)
@@ -52,14 +53,14 @@ def _keeps(value: "Any", node: "Any") -> bool:
             return False
         item = node[1]
         for element in value:  # noqa: SIM110  (all() with a generator costs twice as much)
-            if not _keeps(element, item):
+            if not keeps(element, item):
                 return False
         return True
     if kind == MAP:
         if type(value) is not dict:
             return False
         for name, below in value.items():  # noqa: SIM110
-            if not (node[1](name) and _keeps(below, node[2])):
+            if not (node[1](name) and keeps(below, node[2])):
                 return False
         return True
     return type(value) is dict
@@ -75,7 +76,7 @@ def _keeps_object(value: "dict[str, Any]", node: "Any") -> bool:
         if wanted is None:
             if closed:
                 return False
-        elif not _keeps(below, wanted):
+        elif not keeps(below, wanted):
             return False
     if any_of and not any(name in value for name in any_of):
         return False

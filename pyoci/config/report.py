@@ -15,7 +15,7 @@ from pyoci.config.rules import config_faults
 from pyoci.config.rules_linux import ASK_NAMESPACES
 from pyoci.config.rules_process import process_faults
 from pyoci.config.rules_resources import resource_faults
-from pyoci.config.schema_faults import schema_faults, unknown_properties
+from pyoci.config.schema_faults import first_broken, schema_faults, unknown_properties
 from pyoci.errors import ConfigError
 
 TYPE_CHECKING = False
@@ -41,7 +41,10 @@ def report(data: bytes, name: str, schema: str = "config", *, systemd: bool = Fa
     found: list[Fault] = []
     broken: set[str] = set()
     if not conforms(document, schema):
-        found, broken = schema_faults(document, schema)
+        try:
+            found, broken = schema_faults(document, schema)
+        except ImportError:  # no jsonschema: the place alone
+            return _placed([_first_place(document, schema)], positions)
     if type(document) is dict:
         found += unknown_properties(document, schema)
         rest, shifted = _sound_part(document, schema, broken)
@@ -50,8 +53,7 @@ def report(data: bytes, name: str, schema: str = "config", *, systemd: bool = Fa
             found.append(fault)
     if broken and not any(fault.level == "error" for fault in found):
         found.append(Fault("", "the document does not keep its schema"))
-    _place(found, positions)
-    return sorted(found, key=lambda fault: (fault.line, fault.column))
+    return _placed(found, positions)
 
 
 def first_error(data: bytes, name: str, schema: str, *, systemd: bool = False) -> ConfigError:
@@ -142,9 +144,17 @@ def _restore(path: str, shifted: dict[str, list[int]]) -> str:
     return old
 
 
-def _place(found: list[Fault], positions: Positions) -> None:
+def _first_place(document: "Any", schema: str) -> Fault:
+    """The first value that breaks the schema, found with the fast check's tables."""
+    fix = "install the Python package jsonschema to be told what is wrong there"
+    return Fault(first_broken(document, schema), "does not keep the schema", fix)
+
+
+def _placed(found: list[Fault], positions: Positions) -> list[Fault]:
+    """The faults with line and column, in the order of the text."""
     for fault in found:
         if fault.level == "warning" and fault.message.startswith("unknown property"):
             fault.line, fault.column = positions.key_line_column(fault.path)
         else:
             fault.line, fault.column = positions.line_column(fault.path)
+    return sorted(found, key=lambda fault: (fault.line, fault.column))

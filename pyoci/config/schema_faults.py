@@ -3,9 +3,11 @@
 import difflib
 import re
 
-from pyoci.config import formats
+from pyoci.config import checker, formats
+from pyoci.config.checker import keeps
 from pyoci.config.compile_schema import ENTRIES, load_schema
 from pyoci.config.fault import Fault, member, quoted
+from pyoci.config.tables import SCHEMAS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,6 +104,29 @@ def schema_faults(document: "Any", schema: str) -> tuple[list[Fault], set[str]]:
             found.setdefault((place, ""), Fault(place, _message(place, error, schema), _fix(error)))
         broken.add(place)
     return list(found.values()), broken
+
+
+def first_broken(document: "Any", schema: str) -> str:
+    """The jq path of the innermost first value that breaks the schema, by the fast check's tables."""
+    place, value, node = "", document, SCHEMAS[schema]
+    while True:
+        for step, below, inner in _below(place, value, node):
+            if not keeps(below, inner):
+                place, value, node = step, below, inner
+                break
+        else:
+            return place
+
+
+def _below(place: str, value: "Any", node: "Any") -> "list[tuple[str, Any, Any]]":
+    """(path, value, table node) of what the table node checks inside the value."""
+    if node[0] == checker.ARRAY and type(value) is list:
+        return [("%s[%d]" % (place or ".", number), item, node[1]) for number, item in enumerate(value)]
+    if node[0] == checker.MAP and type(value) is dict:
+        return [(member(place, name), below, node[2]) for name, below in value.items() if name]
+    if node[0] == checker.OBJECT and type(value) is dict:
+        return [(member(place, name), below, node[1][name]) for name, below in value.items() if name in node[1]]
+    return []
 
 
 def _jq(path: "Any") -> str:

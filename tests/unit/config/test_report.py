@@ -1,5 +1,7 @@
 """The full report: everything at once, in place, in words."""
 
+import sys
+
 import pytest
 
 from pyoci.config.checker import conforms
@@ -177,3 +179,16 @@ def test_no_document_makes_the_report_fail():
                 assert "\n" not in fault.message, (key, intruder)
                 assert fault.line > 0
                 assert fault.column > 0
+
+
+def test_without_jsonschema_the_place_is_named_all_the_same(monkeypatch):
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    config = ordinary()
+    config["linux"]["seccomp"]["syscalls"][1]["args"][0]["index"] = 6
+    (fault,) = report(text(config), "config.json")
+    assert fault.path == ".linux.seccomp.syscalls[1].args[0].index"
+    assert fault.level == "error"
+    assert fault.line > 1
+    assert "jsonschema" in fault.fix
+    (fault,) = report(b"{}", "config.json")
+    assert fault.level == "error"
