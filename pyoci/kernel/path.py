@@ -11,6 +11,7 @@ from _struct import pack
 from errno import EAGAIN, EEXIST, ELOOP, ENOENT, ENOTDIR
 
 from pyoci.errors import SyscallError
+from pyoci.kernel.mount import filesystem_magic
 from pyoci.kernel.syscall import call
 
 RESOLVE_NO_XDEV = 0x01
@@ -30,6 +31,7 @@ O_CLOEXEC = os.O_CLOEXEC
 
 _FILE_TYPE = 0o170000
 _SYMLINK = 0o120000
+_PROC_SUPER_MAGIC = 0x9FA0
 
 
 def openat2(dirfd: int, path: str, flags: int, *, mode: int = 0, resolve: int = 0) -> int:
@@ -144,14 +146,12 @@ def _open_parent_of_target(root_fd: int, path: str) -> tuple[int, str]:
     for _ in range(_MAX_LINKS):
         parent_fd, name = open_parent(root_fd, path)
         try:
-            link_fd = openat2(parent_fd, name, O_PATH | O_NOFOLLOW, resolve=RESOLVE_BENEATH)
+            target = _target_of(parent_fd, name)
         except SyscallError as error:
             if error.errno == ENOENT:
                 return parent_fd, name
             os.close(parent_fd)
             raise
-        target = read_link(link_fd) if is_symlink(link_fd) else None
-        os.close(link_fd)
         if target is None:
             return parent_fd, name
         os.close(parent_fd)
@@ -195,8 +195,20 @@ def _step(parent_fd: int, name: str, mode: int) -> str | None:
     except OSError as error:
         if error.errno != EEXIST:
             raise SyscallError(error.errno or 0, "mkdirat", name) from None
+    return _target_of(parent_fd, name)
+
+
+def _target_of(parent_fd: int, name: str) -> str | None:
+    """Where the symlink `name` points; None when it is none.
+
+    ELOOP for a magic link of procfs: its text is a path of the host, which is not meant to be walked here.
+    """
     fd = openat2(parent_fd, name, O_PATH | O_NOFOLLOW, resolve=RESOLVE_BENEATH)
     try:
-        return read_link(fd) if is_symlink(fd) else None
+        if not is_symlink(fd):
+            return None
+        if filesystem_magic(fd) == _PROC_SUPER_MAGIC:
+            os.close(openat2(parent_fd, name, O_PATH, resolve=RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS))
+        return read_link(fd)
     finally:
         os.close(fd)
