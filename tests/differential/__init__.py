@@ -1,0 +1,1 @@
+"""The same container made by pyoci, runc and crun, compared field by field."""
