@@ -4,6 +4,7 @@ Everything here works on a copy of the interpreter.  The first test of each atta
 process and demands that it succeeds: otherwise the others would prove nothing.
 """
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,6 +12,10 @@ import sys
 import time
 
 import pytest
+
+from pyoci.errors import SyscallError
+from pyoci.kernel.mount import AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setattr
+from pyoci.kernel.syscall import call
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCHER = os.path.join(REPOSITORY, "pyoci", "launcher")
@@ -156,6 +161,22 @@ def test_a_program_that_names_proc_self_exe_as_its_interpreter_cannot_overwrite_
     before = content(installation)
     assert run_self_script(installation, kind) == 8
     assert content(installation) == before
+
+
+@pytest.mark.parametrize("kind", ["launcher", "shell script"])
+def test_even_root_with_every_capability_cannot_make_the_clone_writable(installation, kind):
+    stage = Stage(commands(installation)[kind])
+    assert stage.protection == "read-only"
+    held = os.open("/proc/%d/exe" % stage.process.pid, os.O_PATH)
+    try:
+        with pytest.raises(SyscallError) as cloning:
+            call("open_tree", held, b"", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)
+        with pytest.raises(SyscallError) as changing:
+            mount_setattr(held, 0, MOUNT_ATTR_RDONLY)
+    finally:
+        os.close(held)
+        stage.go_on()
+    assert (cloning.value.errno, changing.value.errno) == (errno.EINVAL, errno.EINVAL)
 
 
 def run_self_script(bin_folder, kind):
