@@ -35,15 +35,24 @@ def _is_null(node: os.stat_result) -> bool:
 
 
 def _container_null(root_fd: int) -> int:
+    """The container's null device, or -1; looked at before it is opened: opening alone can set off a device."""
     try:
-        fd = open_in_root(root_fd, "/dev/null", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+        path_fd = open_in_root(root_fd, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
     except SyscallError:
         return -1
-    if not _is_null(os.fstat(fd)):
-        os.close(fd)
+    try:
+        if not _is_null(os.fstat(path_fd)):
+            return -1
+        fd = os.open("/proc/self/fd/%d" % path_fd, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not _is_null(os.fstat(fd)):  # a joined mount namespace has a /proc of its own
+            os.close(fd)
+            return -1
+        os.set_blocking(fd, True)
+        return fd
+    except OSError:
         return -1
-    os.set_blocking(fd, True)
-    return fd
+    finally:
+        os.close(path_fd)
 
 
 def _give_to(fd: int, uid: int) -> None:
