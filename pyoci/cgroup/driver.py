@@ -120,8 +120,8 @@ class Cgroup:
     def create(self) -> None:
         """Make every directory, and what has to be in place before the first process joins.
 
-        Raises OperationError, with everything removed that was made: when the cgroup has processes or is
-        frozen, may not be made, or the host has no room.
+        Raises OperationError, with everything removed that was made and forgotten what was not: when the
+        cgroup has processes or is frozen, may not be made, or the host has no room.
         """
         made: list[str] = []
         umask = os.umask(0o022)
@@ -140,6 +140,8 @@ class Cgroup:
                     os.rmdir(path)
                 except OSError:
                     pass  # somebody else moved in meanwhile
+            # What is left is not ours, or nothing: a remove() after this must not touch it.
+            self.directories = [x for x in self.directories if x.path in made and os.path.isdir(x.path)]
             raise
         finally:
             os.umask(umask)
@@ -416,11 +418,18 @@ class Cgroup:
         """Remove the directories and all below them, not their parents.  What is gone is fine.
 
         Raises OperationError when one stays busy for 5 s: then the state record has to stay too.  A cgroup whose
-        create() has not returned may be another's: with processes in it, it is, and stays.
+        create() has not returned (killed in the middle) may be another's: what is below it stays, and when
+        its processes are still there after a second, which ours would not be, it stays as well.
         """
-        if not self.created and self.processes():
+        paths = [directory.path for directory in self.directories]
+        if self.created:
+            tree.remove(paths)
             return
-        tree.remove([directory.path for directory in self.directories])
+        try:
+            tree.remove(paths, deep=False, patience_s=1.0)
+        except OperationError:
+            if not self.processes():
+                raise
 
 
 def _refuse_limits(resources: "Resources", *, in_user_namespace: bool, manager: str) -> None:

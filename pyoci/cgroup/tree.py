@@ -68,13 +68,13 @@ def write(path: str, value: str) -> None:
         os.close(fd)
 
 
-def remove(paths: "list[str]", patience_s: float = 5.0) -> None:
-    """Remove the cgroups and all below them; what is gone already is fine.
+def remove(paths: "list[str]", *, deep: bool = True, patience_s: float = 5.0) -> None:
+    """Remove the cgroups and (`deep`) all below them; what is gone already is fine.
 
     A cgroup stays busy for a moment after its last process was reaped: tried again with growing pauses.
     Raises OperationError when one stays busy or cannot be removed at all.
     """
-    left = [path for path in paths if not _removed(path)]
+    left = [path for path in paths if not _removed(path, deep=deep)]
     pause = 0.001
     deadline = monotonic() + patience_s
     while left:
@@ -82,10 +82,10 @@ def remove(paths: "list[str]", patience_s: float = 5.0) -> None:
             raise _busy(left)
         sleep(pause)
         pause = min(pause * 2, 0.25)
-        left = [path for path in left if not _removed(path)]
+        left = [path for path in left if not _removed(path, deep=deep)]
 
 
-def _removed(path: str) -> bool:
+def _removed(path: str, *, deep: bool) -> bool:
     """Try once, depth first; False when something is busy."""
     try:
         os.rmdir(path)
@@ -100,11 +100,11 @@ def _removed(path: str) -> bool:
             ) from None
     else:
         return True
-    below = children(path)
+    below = children(path) if deep else []
     if not below:
         return False
     # All of them, even after one that is busy: no `all()` over a generator.
-    return not sum(not _removed(child) for child in below) and _removed(path)
+    return not sum(not _removed(child, deep=True) for child in below) and _removed(path, deep=True)
 
 
 def _busy(paths: "list[str]") -> OperationError:

@@ -212,11 +212,39 @@ def test_a_failed_create_removes_what_it_made(make, name, inside):
     blocker = make()
     inside(blocker)
     outer = make(path=os.path.dirname(name) + "/d/e/f", create=False)
+    paths = [os.path.dirname(os.path.dirname(d.path)) for d in outer.directories]
     outer.directories.append(blocker.directories[0])
     with pytest.raises(OperationError, match="is not empty"):
         outer.create()
-    assert not any(os.path.exists(os.path.dirname(os.path.dirname(d.path))) for d in outer.directories[:-1])
+    assert not any(os.path.exists(path) for path in paths)
     assert not outer.created
+    assert outer.to_record()["directories"] == []
+
+
+def test_removing_after_a_refused_create_touches_nothing(make, inside, name):
+    """Cleaning up after `container's cgroup is not empty` must not take the other container's sub-cgroups."""
+    other = make()
+    inside(other)
+    make(path=name + "/empty")
+    refused = make(create=False)
+    record = refused.to_record()
+    with pytest.raises(OperationError, match="is not empty"):
+        refused.create()
+    refused.kill()
+    started = time.monotonic()
+    refused.remove()
+    assert time.monotonic() - started < 1
+    Cgroup.from_record(record).remove()
+    assert len(other.processes()) == 1
+    assert all(os.path.isdir(d.path + "/empty") for d in other.directories)
+
+
+def test_a_record_from_before_create_is_enough_to_remove_what_create_made(make):
+    cgroup = make(create=False)
+    record = cgroup.to_record()
+    cgroup.create()
+    Cgroup.from_record(record).remove()
+    assert not cgroup.exists()
 
 
 @only_v1
