@@ -55,7 +55,7 @@ def names_of_host(names, kind):
 
 
 def mount(fields, line, names):
-    """One mount, keyed by place and by its turn there: type, source, options of the mount and of the file system."""
+    """One mount, keyed by place and by its turn there: type, source, options of mount and file system."""
     one = Mount(line)
     turn = 0
     while "mounts.%s#%d.fstype" % (one.point, turn) in fields:

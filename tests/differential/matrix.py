@@ -56,7 +56,7 @@ def only(*types):
 
 def seccomp_profile():
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    with open(os.path.join(here, "bench", "docker_seccomp.json"), encoding="utf-8") as file:
+    with open(os.path.join(here, "data", "docker_seccomp.json"), encoding="utf-8") as file:
         return {"linux": {"seccomp": json.load(file)}}
 
 

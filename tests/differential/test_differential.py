@@ -17,9 +17,10 @@ from .compare import differences, flatten
 PEERS = ("runc", "crun")
 # fmt: off
 LOOKS = [
-    "--list", "/", "--list", "/dev", "--stat", "/dev/null", "--stat", "/dev/ptmx", "--stat", "/proc", "--stat", "/dev",
-    "--stat", "/dev/shm", "--openrw", "/dev/null", "--touch", "/x", "--touch", "/tmp/x", "--list", "/sys/fs/cgroup",
-    "--read", "/proc/sys/net/ipv4/ip_forward", "--read", "/proc/1/oom_score_adj", "--stat", "/data", "--list", "/data",
+    "--list", "/", "--list", "/dev", "--stat", "/dev/null", "--stat", "/dev/ptmx", "--stat", "/proc", "--stat",
+    "/dev", "--stat", "/dev/shm", "--openrw", "/dev/null", "--touch", "/x", "--touch", "/tmp/x", "--list",
+    "/sys/fs/cgroup", "--read", "/proc/sys/net/ipv4/ip_forward", "--read", "/proc/1/oom_score_adj", "--stat",
+    "/data", "--list", "/data",
 ]
 # fmt: on
 LIMIT_FILES = {

@@ -393,4 +393,4 @@ def test_state_can_be_asked_from_a_hook(container, work, pyoci):
 def test_nothing_is_left_of_a_hook_cgroup(container):
     one = container({"hooks": {"createRuntime": [{"path": "/bin/true", "timeout": 5}]}})
     walk(one)
-    assert not [c for c in cgroup_dirs(one.id)]
+    assert cgroup_dirs(one.id) == set()
