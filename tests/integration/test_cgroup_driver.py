@@ -956,3 +956,57 @@ def test_the_layout_of_this_host_is_true():
     if LAYOUT.unified is not None:
         path = LAYOUT.unified.mountpoint + LAYOUT.unified.own.rstrip("/")
         assert str(os.getpid()) in tree.read(path + "/cgroup.procs").split()
+
+
+# ---- without permission ----
+
+
+def as_nobody(action):
+    """The exit status of `action` run by a user without any rights."""
+    pid = os.fork()
+    if pid == 0:
+        status = 99
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            status = action()
+        finally:
+            os._exit(status)
+    return result(pid)
+
+
+def nobodys(path, resources):
+    return Cgroup.for_container(LAYOUT, path, "pyoci-test-nobody", resources, in_user_namespace=True)
+
+
+def test_without_permission_and_without_wishes_a_container_does_without_cgroups():
+    def act():
+        cgroup = nobodys(None, {})
+        cgroup.create()
+        cgroup.apply_limits()
+        ok = cgroup.directories == [] and cgroup.join_fds() == [] and cgroup.clone_fd() == -1
+        cgroup.kill()
+        cgroup.remove()
+        return 0 if ok else 1
+
+    assert as_nobody(act) == 0
+
+
+@needs("pids")
+@pytest.mark.parametrize(
+    ("path", "resources", "text"),
+    [
+        (None, {"pids": {"limit": 5}}, "rootless needs no limits + no cgrouppath when no permission is granted"),
+        ("/pyoci-test-nobody", {}, "cannot create cgroup: permission denied"),
+    ],
+)
+def test_without_permission_wishes_are_errors(path, resources, text):
+    def act():
+        try:
+            nobodys(path, resources).create()
+        except OperationError as error:
+            return 0 if error.message.startswith(text) else 1
+        return 2
+
+    assert as_nobody(act) == 0
