@@ -5,6 +5,7 @@ beside the launcher, because installers write the interpreter's path into a scri
 else.  Scripts have no compiled form: this file stays short.
 """
 
+import _signal
 import os
 import sys
 
@@ -35,6 +36,8 @@ def package_directory() -> str:
 
 
 if __name__ == "__main__":
+    if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until there is something to undo: no traceback
     sys.dont_write_bytecode = not SOURCE
     directory = package_directory()
     sys.path.append(directory)

@@ -29,7 +29,8 @@ def _explain(start: bytes, number: int) -> bytes:
         line = start[2:].split(b"\n", 1)[0]
         interpreter = line.strip(b" \t").split(b" ")[0]
         if interpreter.endswith(b"\r"):
-            return b" (its first line ends in a carriage return: convert it to unix line ends)"
+            shown = interpreter.replace(b"\r", b"\\r")
+            return b" (its interpreter " + shown + b" ends in a carriage return: convert it to unix line ends)"
         return b" (its interpreter " + interpreter + b" is missing)" if number == ENOENT else b""
     if start.startswith(b"\x7fELF"):
         loader = _loader(start)

@@ -77,6 +77,7 @@ def start_child(job: "Job") -> None:
     freeze_imports()
     prctl(PR_SET_PDEATHSIG, SIGKILL)
     prctl(PR_SET_DUMPABLE, 0)
+    job.runtime_channel.close()
     if _orphaned(job):
         os._exit(1)
 

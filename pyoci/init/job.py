@@ -10,20 +10,22 @@ if TYPE_CHECKING:
 class Job:
     """One container to be made.
 
-    channel: the child's end; start_socket: the listening socket of a created container, None for `run`.
+    channel: the child's end; runtime_channel: the runtime's, which a child closes first, so that it sees the end
+    of file when the runtime dies.  start_socket: the listening socket of a created container, None for `run`.
     state: the container's state for hooks, without pid and status.  filter_program, filter_flags: the seccomp
     filter in the kernel's form, None for no filter.  joined: (descriptor, clone flag, place) of namespaces to
     join, checked by the runtime.  last_fd: the highest descriptor that the program is to inherit.
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd", "start_socket",
-        "state",
+        "channel", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd", "runtime_channel",
+        "start_socket", "state",
     )  # fmt: skip
 
-    def __init__(self, plan: "Plan", channel: "Channel", proc_fd: int) -> None:
+    def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
         self.plan = plan
         self.channel = channel
+        self.runtime_channel = runtime_channel
         self.proc_fd = proc_fd
         self.start_socket: Channel | None = None
         self.state: dict[str, object] = {}

@@ -40,9 +40,8 @@ def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int
     try:
         ready.run()
     except SyscallError as error:
-        os.write(
-            2, complaint + errno_text(error.errno or 0).encode() + missing_part(path, error.errno or 0) + b"\n"
-        )
+        number = error.errno or 0
+        os.write(2, complaint + errno_text(number).encode() + missing_part(path, number) + b"\n")
     os._exit(EXIT_NOT_EXECUTED)
 
 

@@ -1,6 +1,8 @@
 """make_plan: the one function from a checked config and the host's facts to a plan."""
 
 from pyoci.cgroup.paths import container_paths
+from pyoci.config.fault import member
+from pyoci.config.sysctl import below_proc_sys
 from pyoci.ops.console import MakeConsole
 from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
@@ -132,15 +134,6 @@ def _console(config: "Config") -> "list[Operation]":
 
 def _sysctls(config: "Config") -> "list[Operation]":
     return [
-        WriteSysctl('.linux.sysctl["%s"]' % key, sysctl_path(key), value)
+        WriteSysctl(member(".linux.sysctl", key), below_proc_sys(key), value)
         for key, value in config.get("linux", {}).get("sysctl", {}).items()
     ]
-
-
-def sysctl_path(key: str) -> str:
-    """The file below /proc/sys: in `net.ipv4.conf.eth0/1.forwarding` the first separator decides (sysctl.d(5))."""
-    dot, slash = key.find("."), key.find("/")
-    if slash != -1 and (dot == -1 or slash < dot):
-        return key
-    swap = {".": "/", "/": "."}
-    return "".join(swap.get(letter, letter) for letter in key)

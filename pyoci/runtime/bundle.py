@@ -26,7 +26,9 @@ class Bundle:
         self.rootfs = rootfs
 
 
-def open_bundle(path: str, warn: "Callable[[str], None]", *, name: str = "config.json") -> Bundle:
+def open_bundle(
+    path: str, warn: "Callable[[str], None]", *, name: str = "config.json", systemd: bool = False
+) -> Bundle:
     """Read and check the bundle in the directory `path`.  ConfigError with the first fault."""
     resolved = os.path.realpath(path)
     try:
@@ -38,7 +40,7 @@ def open_bundle(path: str, warn: "Callable[[str], None]", *, name: str = "config
             fix="name a directory that holds a config.json and a root filesystem",
         ) from None
     try:
-        config, data = load_config(fd, warn, name=name)
+        config, data = load_config(fd, warn, name=name, systemd=systemd)
     finally:
         os.close(fd)
     return Bundle(resolved, config, data, _find_rootfs(resolved, config))

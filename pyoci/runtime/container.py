@@ -32,6 +32,7 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 ANCHOR = "anchor"
 CGROUP = "cgroup"
+_FILES = (START_SOCKET, CONFIG, CONFIG + ".new", STATE + ".new", ANCHOR, CGROUP, STATE)
 
 
 def check_id(container_id: str) -> str:
@@ -120,13 +121,27 @@ class Directory:
         """Remove a file; a missing one is fine."""
         try:
             os.unlink(name, dir_fd=self.fd)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             pass
 
     def remove(self) -> None:
-        """Remove the directory with what pyoci put there, the record last; foreign directories are not entered."""
-        names = os.listdir(self.fd)
-        for name in sorted(names, key=lambda name: (name == STATE, name == CGROUP)):
+        """Remove the directory with what pyoci put there, the record last; foreign directories are not entered.
+
+        Only when something else is in it, it is listed, which takes a descriptor more.
+        """
+        for name in _FILES:
+            self.remove_file(name)
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if error.errno not in (ENOTEMPTY, EEXIST):
+                raise StateError("remove %s: %s" % (self.path, errno_text(error.errno or 0))) from None
+            self._remove_what_else_is_there()
+
+    def _remove_what_else_is_there(self) -> None:
+        for name in os.listdir(self.fd):
             try:
                 os.unlink(name, dir_fd=self.fd)
             except IsADirectoryError:
@@ -135,8 +150,6 @@ class Directory:
                 pass
         try:
             os.rmdir(self.path)
-        except FileNotFoundError:
-            pass
         except OSError as error:
             raise StateError("remove %s: %s" % (self.path, errno_text(error.errno or 0))) from None
 
@@ -194,7 +207,11 @@ def make_directory(root: str, container_id: str) -> Directory:
         ) from None
     except OSError as error:
         raise StateError("state directory %s: %s" % (path, errno_text(error.errno or 0))) from None
-    return Directory(root, container_id, _open(path))
+    try:
+        return Directory(root, container_id, _open(path))
+    except OSError as error:
+        os.rmdir(path)
+        raise StateError("state directory %s: %s" % (path, errno_text(error.errno or 0))) from None
 
 
 def open_directory(root: str, container_id: str) -> Directory:

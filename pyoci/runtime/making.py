@@ -76,7 +76,12 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     inherited = _inherited(options)  # before anything is opened: a missing one must not be filled by ours
     check_kernel()
     require_protection()
-    bundle = open_bundle(options["bundle"], call.log.warning, name=options.get("config") or "config.json")
+    bundle = open_bundle(
+        options["bundle"],
+        call.log.warning,
+        name=options.get("config") or "config.json",
+        systemd=call.systemd_cgroup,
+    )
     _check_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
     config = bundle.config
@@ -154,7 +159,7 @@ class Making:
         self.console_fd = -1
         self.channel, child_channel = channel_pair()
         proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.job = Job(plan, child_channel, proc_fd)
+        self.job = Job(plan, child_channel, self.channel, proc_fd)
         self.job.last_fd = 2 + inherited
         self.directory: Directory
         self.record: Record
@@ -175,6 +180,7 @@ class Making:
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
         except BaseException as error:
+            self._close_handles()
             self.directory.remove()
             if isinstance(error, OSError) and not isinstance(error, SyscallError):
                 raise _state_error(self.directory, error) from None
@@ -219,6 +225,7 @@ class Making:
             self.job.start_socket = listen("/proc/self/fd/%d/%s" % (self.directory.fd, START_SOCKET))
         cgroup.create()
         self.record.values["cgroup"] = cgroup.to_record()
+        self.record.save(self.directory)  # from here on what is in the cgroup is ours, and may be killed
         self._spawn()
         self._send_cgroup()
         self._set_from_outside()
@@ -375,6 +382,16 @@ class Making:
         except OSError:
             raise self._death() from None
 
+    def _close_handles(self) -> None:
+        """Free the descriptors: cleaning up needs some, and the lack of them may be what failed."""
+        self.channel.close()
+        self.job.channel.close()
+        if self.job.start_socket is not None:
+            self.job.start_socket.close()
+        _close_all([self.init_pidfd, self.console_fd, self.job.proc_fd, *(fd for fd, _, _ in self.job.joined)])
+        self.init_pidfd = self.console_fd = self.job.proc_fd = -1
+        self.job.joined = []
+
     def undo(self, error: BaseException) -> None:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
         _ignore_signals()
@@ -384,6 +401,7 @@ class Making:
                 os.waitpid(self.init_pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
+        self._close_handles()
         self.record.values["pid"] = 0
         self.record.values["cgroup"] = self.plan.cgroup.to_record()
         pid_file = self.call.options["pid_file"]
@@ -394,6 +412,12 @@ class Making:
         except (PyociError, OSError) as failure:
             if isinstance(error, PyociError):
                 error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        if fd >= 0:
+            os.close(fd)
 
 
 def _inherited(options: "dict[str, Any]") -> int:

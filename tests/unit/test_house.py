@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "log": set(),
     "kernel": {"tables"},
     "ops": {"kernel", "tables"},
-    "plan": {"ops", "tables", "cgroup.paths"},
+    "plan": {"ops", "tables", "cgroup.paths", "config.fault", "config.sysctl"},
     "init": {"ops", "kernel", "tables", "hooks", "config.json_text"},
     "cli": {"runtime", "log"},
     "__main__": {"cli"},

@@ -6,7 +6,7 @@ from pyoci.ops.mounts import AttachFilesystem, AttachTree
 from pyoci.ops.nodes import MakeDevice, MakeDirectory, MakeSymlink, MaskPath, ReadonlyPath
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
-from pyoci.plan.make import sysctl_path
+from pyoci.config.sysctl import below_proc_sys
 from pyoci.tables.mount_options import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from tests.unit.plan.places import LEGACY, UNIFIED, config_of, mount_of, plan_of
 
@@ -26,7 +26,7 @@ def kinds(operations):
     ],
 )
 def test_the_first_separator_of_a_sysctl_decides_as_sysctl_d_says(key, path):
-    assert sysctl_path(key) == path
+    assert below_proc_sys(key) == path
 
 
 # ---- when init joins its cgroup -----------------------------------------------------------------------------
