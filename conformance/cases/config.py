@@ -171,6 +171,17 @@ for where in UNKNOWN:
 
 
 @case(
+    "config/keys-match-exactly",
+    "config.md#extensibility: Hostname, with a capital, is an unknown property",
+    "R-183",
+    level="common",
+)
+def key_case(t: Context) -> None:
+    t.config["Hostname"] = "capital"
+    t.check(t.go("--only", "uname")["uname"]["nodename"] != "capital", "Hostname was taken for hostname")
+
+
+@case(
     "config/unknown-annotation",
     "config.md#annotations: unknown keys MUST be handled like unknown properties",
     "R-275",

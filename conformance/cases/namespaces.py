@@ -433,3 +433,17 @@ def hostname_joined(t: Context) -> None:
     t.namespace("uts", t.holder("uts"))
     t.config["hostname"] = "joined-name"
     t.equal(t.go("--only", "uname")["uname"]["nodename"], "joined-name", "hostname")
+
+
+@case(
+    "userns/setup-is-done-as-its-root",
+    "config-linux.md#user-namespace-mappings: what the runtime makes belongs to its root",
+    "R-242",
+    level="common",
+)
+def user_setup(t: Context) -> None:
+    t.user_namespace()
+    t.mkdir("/mnt")
+    t.mount("/mnt", type="tmpfs", source="tmpfs")
+    out = t.go("--only", "none", "--stat", "/mnt", "--stat", "/dev")
+    t.equal([(a["uid"], a["gid"]) for a in out["actions"]], [(0, 0), (0, 0)], "owners of /mnt and /dev inside")

@@ -545,3 +545,38 @@ def dev_console(t: Context) -> None:
 def no_console_socket(t: Context) -> None:
     t.config["process"]["terminal"] = True
     t.refused(late=True)
+
+
+@case(
+    "process/cwd-through-a-descriptor",
+    "config.md#process: cwd is a directory of the container",
+    "R-113",
+    level="common",
+)
+def cwd_descriptor(t: Context) -> None:
+    outside = os.open(t.host_dir("outside"), os.O_RDONLY)
+    os.set_inheritable(outside, True)
+    for number in range(3, 20):
+        t.config["process"]["cwd"] = f"/proc/self/fd/{number}"
+        t.args("--only", "cwd", "--has", "../bundle")
+        container = t.container()
+        if (
+            container.try_create(pass_fds=(outside,)).status == 0
+            and t.runtime.call("start", container.id).status == 0
+        ):
+            container.wait()
+            text = container.output()
+            if text.endswith("\n"):
+                out = t.output(container)
+                t.equal(
+                    out.action("has")["result"], 0, f"the host's directories are visible from descriptor {number}"
+                )
+        container.delete("--force")
+
+
+@case("process/rlimit-in-a-user-namespace", "config.md#posix-process: rlim_cur and rlim_max MUST match", "R-161")
+def rlimit_userns(t: Context) -> None:
+    t.user_namespace()
+    t.config["process"]["user"] = {"uid": 1000, "gid": 1000}
+    t.config["process"]["rlimits"] = [{"type": "RLIMIT_NOFILE", "soft": 4096, "hard": 8192}]
+    t.equal(t.go("--only", "rlimits")["rlimits"]["RLIMIT_NOFILE"], [4096, 8192], "RLIMIT_NOFILE")

@@ -419,3 +419,17 @@ def mask_symlink(t: Context) -> None:
     t.check(not any(line["point"] == outside for line in system.mountinfo()), "a mount on a file of the host")
     with open(outside, encoding="utf-8") as file:
         t.equal(file.read(), "untouched", "text of the host's file")
+
+
+@case("root/through-a-symbolic-link", "config.md#root: a directory MUST exist at path", "R-188", level="common")
+def root_symlink(t: Context) -> None:
+    os.symlink("rootfs", f"{t.bundle}/link")
+    t.write("/marker", "here")
+    t.config["root"]["path"] = "link"
+    t.args("--read", "/marker")
+    container = t.container()
+    if container.try_create().status:
+        return  # refusing it is as safe
+    os.unlink(f"{t.bundle}/link")
+    container.start().wait()
+    t.equal(t.output(container).text("/marker"), "here", "text")

@@ -63,7 +63,7 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--tap", metavar="FILE", help="write the TAP lines to FILE too")
     parser.add_argument("--json", metavar="FILE", help="write all results to FILE")
-    parser.add_argument("--results", metavar="DIR", help="write DIR/NAME.json for each runtime")
+    parser.add_argument("--results", metavar="DIR", help="write DIR/NAME.json (with --only: update it)")
     parser.add_argument(
         "--expected", metavar="FILE", default=f"{HERE}/expected.json", help="reasons of known failures"
     )

@@ -66,7 +66,11 @@ def finish(results: dict[str, dict], chosen: list[Case], options: argparse.Names
     if options.results:
         os.makedirs(options.results, exist_ok=True)
         for name, data in results.items():
-            write(f"{options.results}/{name}.json", dump(stable(data)))
+            path, kept = f"{options.results}/{name}.json", stable(data)
+            if options.only and os.path.exists(path):
+                with open(path, encoding="utf-8") as file:
+                    kept["cases"] = {**json.load(file)["cases"], **kept["cases"]}
+            write(path, dump(kept))
     return 1 if surprises else 0
 
 
