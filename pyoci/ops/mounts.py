@@ -25,6 +25,7 @@ from pyoci.kernel.mount import (
     path_argument,
 )
 from pyoci.kernel.path import clean, ensure_directory, ensure_file, open_in_root
+from pyoci.ops.copy_up import copy_up
 from pyoci.tables.mount_options import attr_text, flag_text
 
 TYPE_CHECKING = False
@@ -102,7 +103,7 @@ def _words(attributes: int) -> str:
 class AttachFilesystem:
     """A new instance of a filesystem (fsopen, fsconfig, fsmount), attached at `destination`."""
 
-    __slots__ = ("attributes", "data", "destination", "filesystem", "source", "superblock", "where")
+    __slots__ = ("attributes", "copies_up", "data", "destination", "filesystem", "source", "superblock", "where")
 
     def __init__(
         self,
@@ -114,7 +115,9 @@ class AttachFilesystem:
         data: tuple[str, ...] = (),
         superblock: tuple[str, ...] = (),
         attributes: MountAttributes,
+        copies_up: bool = False,
     ) -> None:
+        self.copies_up = copies_up
         self.where = where
         self.destination = destination
         self.filesystem = filesystem
@@ -132,7 +135,7 @@ class AttachFilesystem:
             " (%s)" % words if words else "",
             self.attributes.describe(),
             " (where that is not permitted: bind the host's)" if self.filesystem == "sysfs" else "",
-        )
+        ) + (", filled with what it hides" if self.copies_up else "")
 
     def apply(self, ctx: "Context") -> None:
         """Make the filesystem detached, then attach it on the very directory that was opened."""
@@ -146,6 +149,8 @@ class AttachFilesystem:
             mount_fd = self._mount_the_old_way(ctx, target_fd, data)
         else:
             mount_fd = self._make(data)
+            if self.copies_up:
+                copy_up(target_fd, mount_fd)
             move_mount(mount_fd, target_fd, detail=self.destination)
         self.attributes.apply_propagation(mount_fd, self.destination)
         self.attributes.apply_recursive(mount_fd, self.destination)

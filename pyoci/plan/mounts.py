@@ -98,6 +98,7 @@ def _filesystem(where: str, destination: str, mount: "Mount", options: "ParsedOp
         data=_data(options),
         superblock=tuple(superblock),
         attributes=_attributes(options, attributes, 0),
+        copies_up=options.tmpcopyup,
     )
 
 

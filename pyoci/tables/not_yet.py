@@ -9,7 +9,6 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "mountOptions:idmap",
         "mountOptions:ridmap",
-        "mountOptions:tmpcopyup",
         "seccomp.actions:SCMP_ACT_NOTIFY",
         "cgroup:systemd",
         "cgroup:systemdUser",
@@ -21,6 +20,5 @@ NOT_YET: frozenset[str] = frozenset(
         "checkpoint",
         "annotations:org.criu.config",
         "annotations:org.systemd.property.",
-        "annotations:run.oci.",
     }
 )
