@@ -25,6 +25,14 @@ class LauncherHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build both scripts; `version` is `editable` for `pip install -e`."""
         self.scratch = tempfile.mkdtemp(prefix="pyoci-launcher-")
+        try:
+            self.build(version, build_data)
+        except BaseException:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise
+
+    def build(self, version: str, build_data: dict[str, Any]) -> None:
+        """Fill the scratch directory and name its files to hatchling."""
         boot = os.path.join(self.scratch, "pyoci-boot")
         write_boot(self.root, boot, source=self.root if version == "editable" else "")
         command = os.path.join(self.scratch, "pyoci")
