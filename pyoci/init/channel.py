@@ -134,6 +134,22 @@ def connect(path: str) -> Channel:
     return Channel(client)
 
 
+def is_listening(path: str) -> bool:
+    """Whether somebody listens on the socket at `path`; asked without ever waiting, even for a full queue."""
+    client = _socket.socket(
+        _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK, 0
+    )
+    try:
+        client.connect(path)
+    except BlockingIOError:
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    finally:
+        client.close()
+    return True
+
+
 def accept(server: Channel) -> Channel:
     """The next connection to a listening socket."""
     fd, _ = server.socket._accept()  # type: ignore[attr-defined]

@@ -204,6 +204,9 @@ def _wait_for_start(server: Channel) -> Channel:
         connection = accept(server)
         name, _, _ = connection.receive()
         if name == START:
-            connection.send(ACCEPTED)
-            return connection
+            try:
+                connection.send(ACCEPTED)
+                return connection
+            except OSError:  # killed in between: as if it had never asked
+                pass
         connection.close()

@@ -63,6 +63,10 @@ class Directory:
         """For messages and for sockets only."""
         return self.root + "/" + self.container_id
 
+    def name_of(self, name: str) -> str:
+        """A short name of a file in here, for sockets, whose names hold 108 bytes at most."""
+        return "/proc/self/fd/%d/%s" % (self.fd, name)
+
     def read(self, name: str, limit: int = 64 << 20) -> bytes:
         """The whole of a regular file; FileNotFoundError when it is missing."""
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=self.fd)

@@ -25,7 +25,7 @@ def main(call: "Call") -> int:
     signal = parse_signal(text)
     record = load_record(directory)
     everything = bool(call.options.get("all"))
-    status = status_of(directory, record)
+    status = status_of(directory, record, sure=False)
     if status in (STOPPED, CREATING) and not everything:
         if status == STOPPED and signal == _signal.SIGKILL and _kill_leftovers(record):
             return 0

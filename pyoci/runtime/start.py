@@ -21,7 +21,7 @@ def main(call: "Call") -> int:
     """Start the container; refused unless it is `created`."""
     directory = open_directory(call.root, call.arguments[0])
     record = load_record(directory)
-    _check_status(status_of(directory, record))
+    _check_status(status_of(directory, record, sure=False))  # release() finds out
     if not record.values.get("hasProcess", True):
         raise StateError("process property must not be empty", where=".process", cause="config.json had no process")
     release(directory, record)
@@ -42,7 +42,7 @@ def _check_status(status: str) -> None:
 def release(directory: "Directory", record: "Record") -> None:
     """Hand init over to its program: it accepts one caller, whoever else is waiting is told no."""
     try:
-        connection = connect("/proc/self/fd/%d/%s" % (directory.fd, START_SOCKET))
+        connection = connect(directory.name_of(START_SOCKET))
     except (FileNotFoundError, ConnectionRefusedError):
         raise _lost(record) from None
     try:

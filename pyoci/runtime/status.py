@@ -1,7 +1,7 @@
 """A container's status, derived from the kernel at every question and never read from disk.
 
 creating   the record's stage says so: `create` is at work, or was killed
-created    init lives and start.sock exists
+created    init lives and listens on start.sock
 running    init lives
 paused     init lives and its own cgroup is frozen
 stopped    init is gone, a zombie, or another process has its pid
@@ -49,15 +49,25 @@ def is_alive(record: "Record") -> bool:
     return bool(values["bootId"] == boot_id())
 
 
-def status_of(directory: "Directory", record: "Record") -> str:
-    """The status as the kernel shows it now."""
+def status_of(directory: "Directory", record: "Record", *, sure: bool = True) -> str:
+    """The status as the kernel shows it now.
+
+    A `start` that was killed leaves the socket's file behind.  With `sure` the socket itself is asked; without,
+    `created` may be `running`.
+    """
     if record.values["stage"] == CREATING:
         return CREATING
     if not is_alive(record):
         return STOPPED
     if _is_frozen(record):
         return PAUSED
-    return CREATED if directory.exists(START_SOCKET) else RUNNING
+    if not directory.exists(START_SOCKET):
+        return RUNNING
+    if sure:
+        from pyoci.init.channel import is_listening
+
+        return CREATED if is_listening(directory.name_of(START_SOCKET)) else RUNNING
+    return CREATED
 
 
 def _is_frozen(record: "Record") -> bool:
