@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 
 import pytest
 
@@ -54,13 +55,9 @@ def work(workshop):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(autouse=True)
-def nothing_left(work, request):
-    """Fail the test when it leaves a mount, a cgroup, a process or a state directory."""
-    mounts = host.mount_table()
-    yield
+def left_behind(root, mounts):
+    """What there is that was not there before: a list of sentences.  Removes it as well."""
     left = []
-    root = os.path.join(work, "state")
     if os.path.isdir(root):
         names = sorted(n for n in os.listdir(root) if not n.startswith("."))
         if names:
@@ -68,14 +65,13 @@ def nothing_left(work, request):
     cgroups = {c for c in host.cgroup_dirs(TOKEN) if not c.endswith("/" + TOKEN)}
     if cgroups:
         left.append("cgroups: %s" % sorted(cgroups))
-    Children.collect()
     processes = {}
     for _ in range(100):
+        Children.collect()
         processes = host.children()
         if not processes:
             break
-        signal.sigtimedwait([], 0.01)
-        Children.collect()
+        time.sleep(0.01)
     for pid in processes:
         os.kill(pid, signal.SIGKILL)
         Children.wait(pid, 5)
@@ -84,13 +80,21 @@ def nothing_left(work, request):
     now = host.mount_table()
     if now != mounts:
         new = [m for m in now if m not in mounts]
-        lost = [m for m in mounts if m not in now]
-        left.append("mounts: new %s, lost %s" % (new, lost))
+        left.append("mounts: new %s, lost %s" % (new, [m for m in mounts if m not in now]))
         for m in new:
             host.umount(m[0])
     host.remove_cgroups(cgroups)
     Children.collect()
     Children.ended.clear()
+    return left
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(work):
+    """Fail the test when it leaves a mount, a cgroup, a process or a state directory."""
+    mounts = host.mount_table()
+    yield
+    left = left_behind(os.path.join(work, "state"), mounts)
     if left:
         pytest.fail("the test left behind: " + "; ".join(left))
 
