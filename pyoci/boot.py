@@ -6,6 +6,7 @@ else.  Scripts have no compiled form: this file stays short.
 """
 
 import _signal
+import marshal
 import os
 import sys
 
@@ -35,12 +36,30 @@ def package_directory() -> str:
     os._exit(1)
 
 
+def use_snapshot(directory: str) -> None:
+    """Import the package from its one file, when it is for this interpreter (see pyoci/snapshot.py)."""
+    try:
+        with open(directory + "/pyoci/snapshot.bin", "rb", 0) as file:
+            data = file.read()
+    except OSError:
+        return
+    head = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
+    if data.startswith(head):
+        modules, orders = marshal.loads(data[len(head) :])  # noqa: S302  (our own file, beside our own code)
+        _, offset, length = modules["pyoci.snapshot"]
+        namespace = {"__name__": "pyoci.snapshot"}
+        exec(marshal.loads(data[offset : offset + length]), namespace)  # noqa: S102, S302
+        namespace["install"](directory, data, modules, orders)  # type: ignore[operator]
+
+
 if __name__ == "__main__":
     if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until there is something to undo: no traceback
     sys.dont_write_bytecode = not SOURCE
     directory = package_directory()
     sys.path.append(directory)
+    if not SOURCE:
+        use_snapshot(directory)
     from pyoci import startup
 
     startup.run(directory)

@@ -4,6 +4,8 @@ Finding, opening and checking a hundred compiled files costs an interpreter more
 does.  So an installed package carries `snapshot.bin`, written when it was built: the code of its modules, and
 for each command the order in which they finish loading.  A source tree has none and is imported as usual; the
 same holds for an interpreter of another version.  Nothing else differs (docs/adr/0004-snapshot.md).
+
+boot.py reads the file, takes this very module out of it and calls `install`.
 """
 
 import marshal
@@ -15,10 +17,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import CodeType, ModuleType
-
-FILE = "snapshot.bin"
-# Code objects are for one interpreter only; its cache tag and version stand at the head of the file.
-HEAD = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 Index = dict[str, tuple[bool, int, int]]
 
@@ -92,18 +90,6 @@ class Snapshot:
         return path + "/__init__.py" if self.modules[name][0] else path + ".py"
 
 
-def install(directory: str) -> bool:
-    """Import from the snapshot in `directory`/pyoci from now on; False where there is none for this interpreter."""
-    try:
-        fd = os.open(directory + "/pyoci/" + FILE, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        data = os.read(fd, os.fstat(fd).st_size)
-    finally:
-        os.close(fd)
-    if not data.startswith(HEAD):
-        return False
-    modules, orders = marshal.loads(data[len(HEAD) :])  # noqa: S302  (our own file, beside our own code)
+def install(directory: str, data: bytes, modules: Index, orders: dict[str, list[str]]) -> None:
+    """Import from the snapshot from now on; `directory` is the one that holds the package."""
     sys.meta_path.insert(0, Snapshot(directory, data, modules, orders))
-    return True

@@ -35,9 +35,6 @@ def run(directory: str) -> "NoReturn":
     restore_environment()
     sys.meta_path.append(SiteOnDemand())
     gc.disable()  # already now: the imports that follow would start collections
-    from pyoci import snapshot
-
-    snapshot.install(directory)
     from pyoci.cli.main import main
 
     main(sys.argv[1:])

@@ -35,12 +35,12 @@ LEFT_OUT = frozenset(
         "seccomp.binding",
         "seccomp.compile",
         "seccomp.enosys",
-        "snapshot",
-        "startup",
     )
 )
 HOT = ("create", "delete", "features", "kill", "list", "run", "start", "state")
-FIRST = "pyoci.cli.main"
+FIRST = ("pyoci.startup", "pyoci.cli.main")
+# Code objects are for one interpreter only; boot.py compares.
+HEAD = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 
 class Recorder:
@@ -112,14 +112,11 @@ def packages_first(order: list[str]) -> list[str]:
 def make(tree: str) -> bytes:
     """The whole file."""
     sys.path.append(tree)
-    from pyoci.snapshot import HEAD
-
     code = compile_package(tree)
     recorder = Recorder(code)
     sys.meta_path.insert(0, recorder)
-    orders = {FIRST: packages_first(observe(recorder, FIRST))}
-    for command in HOT:
-        name = "pyoci.runtime." + command
+    orders = {}
+    for name in (*FIRST, *("pyoci.runtime." + command for command in HOT)):
         orders[name] = packages_first(observe(recorder, name))
     bodies = {name: marshal.dumps(value) for name, (_, value) in code.items()}
     index = {name: (code[name][0], 0, 0) for name in code}

@@ -12,11 +12,12 @@ MAKER = os.path.join(ROOT, "pyoci", "launcher", "make_snapshot.py")
 SHOW = """
 import sys
 sys.path.append(sys.argv[1])
-from pyoci import snapshot
-assert snapshot.install(sys.argv[2]) is (sys.argv[3] == "yes")
-import pyoci.cli.main
-__import__("pyoci.runtime." + sys.argv[4])
-ours = [m for n, m in sys.modules.items() if n.startswith("pyoci.") and n != "pyoci.snapshot"]
+import runpy
+boot = runpy.run_path(sys.argv[1] + "/pyoci/boot.py", run_name="boot")
+boot["use_snapshot"](sys.argv[2])
+import pyoci.startup, pyoci.cli.main
+__import__("pyoci.runtime." + sys.argv[3])
+ours = [m for n, m in sys.modules.items() if n.partition(".")[0] == "pyoci"]
 print(len(ours), sum(type(m.__loader__).__name__ == "Snapshot" for m in ours))
 print(all(m.__spec__ is not None and m.__file__ for m in ours))
 """
@@ -34,22 +35,22 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(place)
 
 
-def show(tree: str, expected: str, verb: str) -> list[str]:
-    command = [sys.executable, "-I", "-S", "-B", "-c", SHOW, ROOT, tree, expected, verb]
+def show(tree: str, verb: str) -> list[str]:
+    command = [sys.executable, "-I", "-S", "-B", "-c", SHOW, ROOT, tree, verb]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     return result.stdout.split()
 
 
 @pytest.mark.parametrize("verb", ["create", "start", "state", "kill", "delete", "run", "list", "features"])
 def test_every_module_of_a_hot_command_comes_from_the_snapshot(tree: str, verb: str) -> None:
-    total, packed, complete = show(tree, "yes", verb)
+    total, packed, complete = show(tree, verb)
     assert int(total) > 10
     assert total == packed
     assert complete == "True"
 
 
 def test_a_source_tree_is_imported_as_usual(tmp_path_factory: pytest.TempPathFactory) -> None:
-    total, packed, _ = show(str(tmp_path_factory.mktemp("empty")), "no", "state")
+    total, packed, _ = show(str(tmp_path_factory.mktemp("empty")), "state")
     assert int(total) > 10
     assert packed == "0"
 
@@ -61,4 +62,4 @@ def test_another_interpreters_snapshot_is_left_alone(tree: str, tmp_path_factory
         data = file.read()
     tag = sys.implementation.cache_tag.encode()
     (place / "pyoci" / "snapshot.bin").write_bytes(data.replace(tag, b"x" * len(tag), 1))
-    assert show(str(place), "no", "state")[1] == "0"
+    assert show(str(place), "state")[1] == "0"
