@@ -26,10 +26,14 @@ class Context:
     sources: trees opened before the switch to the container's ids, by config path.
     console_fd: the outer end of the container's pty, made by MakeConsole (-1 without one).
     mask_fd: the one empty read-only tmpfs that covers every masked directory (-1 before the first).
+    kernel_mounts: the roots of the procfs and sysfs mounts by destination: masks find them through these, since
+        an image that is being written to may move the directory below them and put a symlink in its place.
     in_user_namespace: device nodes cannot be made there, the host's are bound instead.
     """
 
-    __slots__ = ("console_fd", "in_user_namespace", "mask_fd", "proc_fd", "root_fd", "sources")
+    __slots__ = (
+        "console_fd", "in_user_namespace", "kernel_mounts", "mask_fd", "proc_fd", "root_fd", "sources",
+    )  # fmt: skip
 
     def __init__(self, proc_fd: int, *, in_user_namespace: bool) -> None:
         self.root_fd = -1
@@ -37,4 +41,5 @@ class Context:
         self.mask_fd = -1
         self.console_fd = -1
         self.sources: dict[str, int] = {}
+        self.kernel_mounts: dict[str, int] = {}
         self.in_user_namespace = in_user_namespace

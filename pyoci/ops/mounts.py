@@ -154,7 +154,10 @@ class AttachFilesystem:
             move_mount(mount_fd, target_fd, detail=self.destination)
         self.attributes.apply_propagation(mount_fd, self.destination)
         self.attributes.apply_recursive(mount_fd, self.destination)
-        os.close(mount_fd)
+        if real:
+            ctx.kernel_mounts[clean(self.destination)] = mount_fd
+        else:
+            os.close(mount_fd)
         os.close(target_fd)
 
     def _make(self, data: tuple[str, ...]) -> int:

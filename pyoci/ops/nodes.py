@@ -22,6 +22,7 @@ from pyoci.kernel.mount import (
 from pyoci.kernel.path import (
     RESOLVE_BENEATH,
     RESOLVE_NO_SYMLINKS,
+    clean,
     ensure_directory,
     open_in_root,
     open_parent,
@@ -31,6 +32,8 @@ from pyoci.ops.mounts import make_filesystem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyoci.ops.context import Context
 
 NULL_DEVICE = os.makedev(1, 3)
@@ -190,14 +193,24 @@ class MaskPath:
 
     def apply(self, ctx: "Context") -> None:
         """The host's null device is bound and checked, never one the image could have swapped (CVE-2025-31133)."""
-        fd = _open_existing(ctx.root_fd, self.path)
-        if fd < 0:
-            return
+        masked = 0
+        for fd in _find(ctx, self.path):
+            if not masked or not self._is_mask(ctx, fd):
+                self._cover(ctx, fd)
+            masked += 1
+            os.close(fd)
+
+    def _cover(self, ctx: "Context", fd: int) -> None:
         mask_fd = self._empty_directory(ctx) if S_ISDIR(os.fstat(fd).st_mode) else _null_device()
         move_mount(mask_fd, fd, detail=self.path)
         if mask_fd != ctx.mask_fd:
             os.close(mask_fd)
-        os.close(fd)
+
+    def _is_mask(self, ctx: "Context", fd: int) -> bool:
+        node = os.fstat(fd)
+        if S_ISDIR(node.st_mode):
+            return ctx.mask_fd >= 0 and os.fstat(ctx.mask_fd).st_dev == node.st_dev
+        return S_ISCHR(node.st_mode) and node.st_rdev == NULL_DEVICE
 
     def _empty_directory(self, ctx: "Context") -> int:
         if ctx.mask_fd >= 0:
@@ -222,14 +235,35 @@ class ReadonlyPath:
 
     def apply(self, ctx: "Context") -> None:
         """Only the read-only attribute is added: nosuid, nodev and noexec stay as they are."""
-        fd = _open_existing(ctx.root_fd, self.path)
-        if fd < 0:
-            return
+        sealed = 0
+        for fd in _find(ctx, self.path):
+            if not sealed or not os.fstatvfs(fd).f_flag & os.ST_RDONLY:
+                self._seal(fd)
+            sealed += 1
+            os.close(fd)
+
+    def _seal(self, fd: int) -> None:
         tree_fd = open_tree(fd, b"", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH, detail=self.path)
         mount_setattr(tree_fd, MOUNT_ATTR_RDONLY, 0, recursive=True, detail=self.path)
         move_mount(tree_fd, fd, detail=self.path)
         os.close(tree_fd)
-        os.close(fd)
+
+
+def _find(ctx: "Context", path: str) -> "Iterator[int]":
+    """Descriptors of what is at `path`: below the procfs or sysfs mount that the path names, then by name.
+
+    The two differ when something was mounted on top, or when a hostile process moves directories of the image
+    about.  The second is looked up when the first has been dealt with.
+    """
+    wanted = clean(path)
+    for destination, mount_fd in ctx.kernel_mounts.items():
+        if wanted.startswith(destination + "/"):
+            fd = _open_existing(mount_fd, wanted[len(destination) :])
+            if fd >= 0:
+                yield fd
+    fd = _open_existing(ctx.root_fd, path)
+    if fd >= 0:
+        yield fd
 
 
 def _open_existing(root_fd: int, path: str) -> int:

@@ -2,9 +2,7 @@
 
 import os
 
-from pyoci.config.json_text import dump
-from pyoci.errors import HookError, PyociError, StateError
-from pyoci.hooks import run_hook
+from pyoci.errors import PyociError, StateError
 from pyoci.runtime.container import (
     ANCHOR,
     CGROUP,
@@ -15,8 +13,7 @@ from pyoci.runtime.container import (
     open_directory,
 )
 from pyoci.runtime.kill import cgroup_of, kill_container
-from pyoci.runtime.start import bundle_or_root
-from pyoci.runtime.status import CREATED, CREATING, STOPPED, hook_state, status_of
+from pyoci.runtime.status import CREATED, CREATING, STOPPED, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,13 +76,11 @@ def destroy(directory: "Directory", record: Record, log: "Log") -> None:
 
 
 def run_poststop(record: Record, log: "Log") -> None:
-    """Each of the poststop hooks; one that fails is warned of, the others still run (runtime.md, lifecycle 13)."""
-    state = dump(hook_state(record, STOPPED)).encode()
-    for index, hook in enumerate(record.values.get("hooks", {}).get("poststop", [])):
-        try:
-            run_hook(hook, "poststop", index, state, cwd=bundle_or_root(record))
-        except HookError as error:
-            log.warning(error.message)
+    """The poststop hooks; one that fails is warned of and the others still run."""
+    if record.values.get("hooks", {}).get("poststop"):
+        from pyoci.runtime.host_hooks import run_host_hooks
+
+        run_host_hooks(record, "poststop", STOPPED, log.warning)
 
 
 def _delete_without_record(directory: "Directory") -> None:

@@ -41,7 +41,7 @@ def main(call: "Call") -> int:
             raise explain(report)
         if making.plan.process is None:
             raise PyociError("process property must not be empty", where=".process")
-        run_poststart(making.directory, making.record)
+        run_poststart(making.record)
         if detach:
             return 0
         call.log.release()  # what there is to warn of should not wait for the program's end

@@ -3,13 +3,10 @@
 import os
 import select
 
-from pyoci.config.json_text import dump
-from pyoci.errors import HookError, StateError
-from pyoci.hooks import run_hook
+from pyoci.errors import StateError
 from pyoci.init.channel import ACCEPTED, FAILED, START, connect
 from pyoci.runtime.container import START_SOCKET, load_record, open_directory
-from pyoci.runtime.explain import explain
-from pyoci.runtime.status import CREATED, PAUSED, RUNNING, STOPPED, hook_state, open_init, status_of
+from pyoci.runtime.status import CREATED, PAUSED, RUNNING, STOPPED, open_init, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,7 +22,7 @@ def main(call: "Call") -> int:
     if not record.values.get("hasProcess", True):
         raise StateError("process property must not be empty", where=".process", cause="config.json had no process")
     release(directory, record)
-    run_poststart(directory, record)
+    run_poststart(record)
     return 0
 
 
@@ -56,6 +53,8 @@ def release(directory: "Directory", record: "Record") -> None:
     name, report, _ = connection.receive()
     connection.close()
     if name == FAILED:
+        from pyoci.runtime.explain import explain
+
         _wait_for_end(record)
         raise explain(report)
 
@@ -77,20 +76,17 @@ def _wait_for_end(record: "Record") -> None:
         os.close(pidfd)
 
 
-def run_poststart(directory: "Directory", record: "Record") -> None:
+def run_poststart(record: "Record") -> None:
     """The poststart hooks; the first that fails stops the container (runtime-spec 1.3.0, lifecycle step 9)."""
-    for index, hook in enumerate(record.values.get("hooks", {}).get("poststart", [])):
-        state = dump(hook_state(record, RUNNING)).encode()
-        try:
-            run_hook(hook, "poststart", index, state, cwd=bundle_or_root(record))
-        except HookError:
-            from pyoci.runtime.kill import kill_container
+    if not record.values.get("hooks", {}).get("poststart"):
+        return
+    from pyoci.errors import HookError
+    from pyoci.runtime.host_hooks import run_host_hooks
 
-            kill_container(record)
-            raise
+    try:
+        run_host_hooks(record, "poststart", RUNNING)
+    except HookError:
+        from pyoci.runtime.kill import kill_container
 
-
-def bundle_or_root(record: "Record") -> str:
-    """The directory that hooks of the runtime run in: the bundle, or `/` when it is gone."""
-    bundle: str = record.values["bundle"]
-    return bundle if os.path.isdir(bundle) else "/"
+        kill_container(record)
+        raise

@@ -2,11 +2,11 @@
 
 import pytest
 
+from pyoci.config.sysctl import below_proc_sys
 from pyoci.ops.mounts import AttachFilesystem, AttachTree
 from pyoci.ops.nodes import MakeDevice, MakeDirectory, MakeSymlink, MaskPath, ReadonlyPath
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
-from pyoci.config.sysctl import below_proc_sys
 from pyoci.tables.mount_options import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE
 from tests.unit.plan.places import LEGACY, UNIFIED, config_of, mount_of, plan_of
 
