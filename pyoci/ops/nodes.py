@@ -193,11 +193,9 @@ class MaskPath:
 
     def apply(self, ctx: "Context") -> None:
         """The host's null device is bound and checked, never one the image could have swapped (CVE-2025-31133)."""
-        masked = 0
-        for fd in _find(ctx, self.path):
-            if not masked or not self._is_mask(ctx, fd):
+        for turn, fd in enumerate(_find(ctx, self.path)):
+            if turn == 0 or not self._is_mask(ctx, fd):
                 self._cover(ctx, fd)
-            masked += 1
             os.close(fd)
 
     def _cover(self, ctx: "Context", fd: int) -> None:
@@ -235,11 +233,9 @@ class ReadonlyPath:
 
     def apply(self, ctx: "Context") -> None:
         """Only the read-only attribute is added: nosuid, nodev and noexec stay as they are."""
-        sealed = 0
-        for fd in _find(ctx, self.path):
-            if not sealed or not os.fstatvfs(fd).f_flag & os.ST_RDONLY:
+        for turn, fd in enumerate(_find(ctx, self.path)):
+            if turn == 0 or not os.fstatvfs(fd).f_flag & os.ST_RDONLY:
                 self._seal(fd)
-            sealed += 1
             os.close(fd)
 
     def _seal(self, fd: int) -> None:
