@@ -55,6 +55,7 @@ def use_snapshot(directory: str) -> None:
 if __name__ == "__main__":
     if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until there is something to undo: no traceback
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))  # the launcher blocked it
     sys.dont_write_bytecode = not SOURCE
     directory = package_directory()
     sys.path.append(directory)

@@ -4,6 +4,7 @@ Used when pyoci was installed without a C compiler or was not started by its lau
 of the interpreter.
 """
 
+import _signal
 import os
 import sys
 from _struct import pack
@@ -21,6 +22,7 @@ _RENAMED = (b"LC_ALL=", b"GLIBC_TUNABLES=")
 
 def start_again() -> None:
     """Execute the same command on a protected interpreter; returns when nothing could be executed."""
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (_signal.SIGINT,))  # boot.py lets it through again
     interpreter = os.fsencode(sys.executable)
     script = os.fsencode(os.path.abspath(sys.argv[0]))
     arguments = [interpreter, b"-I", b"-S", b"-X" + LAUNCHED.encode(), script]

@@ -14,6 +14,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,6 +174,11 @@ int main(int argc, char **argv, char **environment)
         arguments[4 + i] = argv[i];
     arguments[argc < 1 ? 5 : 4 + argc] = NULL;
     char **fixed = fixed_environment(environment, library_path_of(real));
+
+    sigset_t interrupt; /* the starting interpreter would answer SIGINT with a traceback: boot.py lets it through */
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, NULL);
 
     int writable = status.st_uid == geteuid() || faccessat(AT_FDCWD, interpreter, W_OK, AT_EACCESS) == 0;
     if (writable) { /* whoever cannot write the file today cannot do so from a container either */

@@ -6,7 +6,7 @@ Whatever fails undoes what was done, newest first, so that the id can be used ag
 
 import _signal
 import os
-from errno import ENOENT
+from errno import ENOENT, ENOSPC
 
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import dump
@@ -48,7 +48,7 @@ from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, read_facts
 from pyoci.runtime.idmap import write_maps
-from pyoci.runtime.namespaces import open_namespaces
+from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
@@ -242,9 +242,11 @@ class Making:
         try:
             pid, pidfd = spawn(self.job, cgroup_fd=cgroup_fd)
         except SyscallError as error:
-            raise explain(
-                {"attempt": "making namespaces", "where": ".linux.namespaces", **_fields(error)}
-            ) from None
+            report = {"attempt": "making namespaces", "where": ".linux.namespaces", **_fields(error)}
+            failure = explain(report)
+            if error.errno == ENOSPC:
+                name_exhausted(failure, self.plan.namespaces.new)
+            raise failure from None
         finally:
             if cgroup_fd >= 0:
                 os.close(cgroup_fd)

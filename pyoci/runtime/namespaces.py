@@ -3,10 +3,10 @@
 import os
 from fcntl import ioctl
 
-from pyoci.errors import ConfigError, errno_text
+from pyoci.errors import ConfigError, PyociError, errno_text
 from pyoci.kernel.mount import filesystem_magic
 from pyoci.kernel.process import NS_GET_NSTYPE
-from pyoci.tables.namespaces import CLONE_FLAGS
+from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,3 +48,20 @@ def _open(joined: "JoinedNamespace", flag: int) -> int:
             fix="give the path of a %s namespace, or correct .type" % joined.kind,
         )
     return fd
+
+
+def name_exhausted(error: PyociError, kinds: list[str]) -> None:
+    """Say in `error` which limit on namespaces is used up, where one of those asked for may not be had at all."""
+    spent = []
+    for kind in kinds:
+        knob = "max_%s_namespaces" % PROC_NAMES[kind]
+        try:
+            fd = os.open("/proc/sys/user/" + knob, os.O_RDONLY | os.O_CLOEXEC)
+            if int(os.read(fd, 32)) == 0:
+                spent.append("user." + knob)
+            os.close(fd)
+        except (OSError, ValueError):
+            continue
+    if spent:
+        error.cause = "%s is 0: no namespace of this type may be made" % " and ".join(spent)
+        error.fix = "raise the sysctl %s" % " and ".join(spent)
