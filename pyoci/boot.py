@@ -45,7 +45,7 @@ def use_snapshot(directory: str) -> None:
         return
     head = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
     if data.startswith(head):
-        modules, orders = marshal.loads(data[len(head) :])  # noqa: S302  (our own file, beside our own code)
+        modules, orders = marshal.loads(memoryview(data)[len(head) :])  # noqa: S302  (our own file, beside our own code)
         _, offset, length = modules["pyoci.snapshot"]
         namespace = {"__name__": "pyoci.snapshot"}
         exec(marshal.loads(data[offset : offset + length]), namespace)  # noqa: S102, S302

@@ -10,6 +10,10 @@ from time import monotonic, sleep
 from pyoci.cgroup.tree import read, write
 from pyoci.errors import HostError, OperationError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 _GONE = (errno.ENOENT, errno.ENODEV)
 _TRIES = 1000
 
@@ -88,3 +92,17 @@ def is_frozen(path: str, *, unified: bool) -> bool:
         if error.errno in _GONE:
             return False
         raise
+
+
+def place_in(record: "dict[str, Any]") -> "tuple[str, bool] | None":
+    """(the directory to freeze, whether it is version 2) of a driver's record; None without a freezer.
+
+    Knows the record's form, so that `state` and `kill` need not load the whole driver for one file.
+    """
+    found = None
+    for directory in record["directories"]:
+        if not directory["controllers"]:
+            found = (directory["path"], True)
+        elif "freezer" in directory["controllers"].split(","):
+            return directory["path"], False
+    return found

@@ -79,8 +79,29 @@ def ensure_directory(root_fd: int, path: str, *, mode: int = 0o755) -> int:
     except SyscallError as error:
         if error.errno != ENOENT:
             raise
+    made = _make_last(root_fd, path, mode)
+    if made >= 0:
+        return made
     resolved = _make_components(root_fd, _components(path), mode)
     return open_in_root(root_fd, resolved, O_PATH | O_DIRECTORY, symlinks=False)
+
+
+def _make_last(root_fd: int, path: str, mode: int) -> int:
+    """The usual case, in four calls: only the last component is missing.  -1 when it is not that simple."""
+    parent, _, name = path.rstrip("/").rpartition("/")
+    if name in ("", ".", ".."):
+        return -1
+    try:
+        parent_fd = open_in_root(root_fd, parent or "/", O_PATH | O_DIRECTORY)
+    except SyscallError:
+        return -1
+    try:
+        os.mkdir(name, mode, dir_fd=parent_fd)
+        return openat2(parent_fd, name, O_PATH | O_DIRECTORY, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+    except OSError:
+        return -1  # a dangling symlink stands there, or somebody is faster: step by step, then
+    finally:
+        os.close(parent_fd)
 
 
 def ensure_file(root_fd: int, path: str, *, mode: int = 0o644) -> int:

@@ -6,7 +6,7 @@ import select
 
 from pyoci.errors import StateError
 from pyoci.runtime.container import load_record, open_directory
-from pyoci.runtime.status import CREATING, STOPPED, open_init, status_of
+from pyoci.runtime.status import CREATING, STOPPED, is_paused, open_init, status_of
 from pyoci.tables.signals import parse_signal
 
 TYPE_CHECKING = False
@@ -61,11 +61,10 @@ def signal_init(record: "Record", signal: int) -> None:
     finally:
         os.close(pidfd)
     if signal == _signal.SIGKILL:
-        cgroup = cgroup_of(record)
         if not has_private_pids(record):
-            cgroup.kill()
-        elif cgroup.is_frozen():
-            cgroup.thaw()  # a frozen process of cgroup v1 dies only when it is thawed
+            cgroup_of(record).kill()
+        elif is_paused(record):
+            cgroup_of(record).thaw()  # a frozen process of cgroup v1 dies only when it is thawed
 
 
 def signal_everything(record: "Record", signal: int) -> None:

@@ -59,7 +59,7 @@ def status_of(directory: "Directory", record: "Record", *, sure: bool = True) ->
         return CREATING
     if not is_alive(record):
         return STOPPED
-    if _is_frozen(record):
+    if is_paused(record):
         return PAUSED
     if not directory.exists(START_SOCKET):
         return RUNNING
@@ -70,10 +70,12 @@ def status_of(directory: "Directory", record: "Record", *, sure: bool = True) ->
     return CREATED
 
 
-def _is_frozen(record: "Record") -> bool:
-    from pyoci.cgroup.driver import Cgroup
+def is_paused(record: "Record") -> bool:
+    """Whether the container's own cgroup is frozen."""
+    from pyoci.cgroup.freezer import is_frozen, place_in
 
-    return Cgroup.from_record(record.values["cgroup"]).is_frozen()
+    place = place_in(record.values["cgroup"])
+    return place is not None and is_frozen(place[0], unified=place[1])
 
 
 def open_init(record: "Record") -> int:
