@@ -23,9 +23,9 @@ NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 # Functions of os that look up a path.
 LOOKUPS = {
     "access", "chdir", "chflags", "chmod", "chown", "chroot", "execv", "execve", "getxattr", "lchown", "link",
-    "listdir", "listxattr", "lstat", "makedirs", "mkdir", "mkfifo", "mknod", "open", "pathconf", "readlink", "remove",
-    "removedirs", "removexattr", "rename", "renames", "replace", "rmdir", "scandir", "setxattr", "stat", "statvfs",
-    "symlink", "truncate", "unlink", "utime", "walk",
+    "listdir", "listxattr", "lstat", "makedirs", "mkdir", "mkfifo", "mknod", "open", "pathconf", "readlink",
+    "remove", "removedirs", "removexattr", "rename", "renames", "replace", "rmdir", "scandir", "setxattr", "stat",
+    "statvfs", "symlink", "truncate", "unlink", "utime", "walk",
 }  # fmt: skip
 BY_DESCRIPTOR = {"dir_fd", "src_dir_fd", "dst_dir_fd"}
 # (file, function that calls, function called): why a path as text is right there.
