@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME ?= $(CURDIR)/$(BIN)/pyoci
+RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
 INSTALL_INPUTS := pyproject.toml pyoci/boot.py $(wildcard pyoci/launcher/*)
 
 .PHONY: help demo test check conformance bench test-vm tables format clean
@@ -11,7 +12,7 @@ help:
 	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
 	@echo 'make test         unit, integration and conformance tests; as root installs what they need'
 	@echo 'make check        formatting, lint, types, unit tests: under a minute, no root'
-	@echo 'make conformance  the conformance suite (RUNTIME=... for another runtime)'
+	@echo 'make conformance  the conformance suite over pyoci, runc and crun, side by side'
 	@echo 'make bench        compare with runc and crun'
 	@echo 'make test-vm      the integration tests in a virtual machine with cgroup v2 and systemd'
 	@echo 'make tables       write anew what is generated from schemas/'
@@ -31,12 +32,12 @@ test: $(VENV)/.tools
 	tests/prepare packages
 	tests/prepare host
 	@status=0; \
-	$(MAKE) --no-print-directory conformance || status=1; \
+	$(MAKE) --no-print-directory conformance RUNTIMES='--runtime "$(RUNTIME)"' || status=1; \
 	$(BIN)/python -m pytest tests/unit tests/integration || status=1; \
 	exit $$status
 
 conformance: $(VENV)/.installed
-	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet --runtime "$(RUNTIME)"; \
+	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet $(RUNTIMES); \
 	else echo 'conformance: skipped, needs root'; fi
 
 # What users install is measured: not the editable tree, which is imported file by file.

@@ -17,8 +17,10 @@ def read_facts() -> Facts:
 def bounding_set() -> int:
     """The capabilities that the kernel knows and that this process may pass on, as a bit mask."""
     fd = os.open("/proc/self/status", os.O_RDONLY | os.O_CLOEXEC)
+    text = b""
     try:
-        text = os.read(fd, 8192)
+        while part := os.read(fd, 65536):  # a long line of groups may stand before it
+            text += part
     finally:
         os.close(fd)
     return int(text[text.index(b"\nCapBnd:") + 8 :].split(None, 1)[0], 16)
