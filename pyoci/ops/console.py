@@ -54,8 +54,9 @@ class MakeConsole:
 
 
 def _open_ptmx(root_fd: int) -> int:
+    """The multiplexer of the container's devpts, looked at before it is opened."""
     try:
-        fd = open_in_root(root_fd, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW)
+        fd = open_in_root(root_fd, "/dev/pts/ptmx", os.O_PATH | os.O_NOFOLLOW)
     except SyscallError as error:
         if error.errno != ENOENT:
             raise
@@ -68,7 +69,12 @@ def _open_ptmx(root_fd: int) -> int:
     if filesystem_magic(fd) != DEVPTS_SUPER_MAGIC or not S_ISCHR(node.st_mode) or node.st_rdev != PTMX_DEVICE:
         os.close(fd)
         raise OperationError("/dev/pts/ptmx is no pty multiplexer: operation not permitted")
-    return fd
+    try:
+        return os.open("/proc/self/fd/%d" % fd, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SyscallError(error.errno or 0, "open", "/dev/pts/ptmx") from None
+    finally:
+        os.close(fd)
 
 
 def _bind_console(root_fd: int, peer_fd: int) -> None:

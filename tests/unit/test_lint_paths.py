@@ -36,6 +36,7 @@ ALLOWED = {
     ("init/lookup.py", "_refused", "path.isdir"): "as above, for the words of an error",
     ("init/diagnose.py", "missing_part", "open"): "after the change of root and of ids, for the words of an error",
     ("init/stdio.py", "_container_null", "open"): "/proc/self/fd/N of a descriptor that was checked, checked again",
+    ("ops/console.py", "_open_ptmx", "open"): "/proc/self/fd/N of a descriptor that was checked",
     ("hooks.py", "_become", "chdir"): "the bundle, or the working directory that was checked before",
     ("hooks.py", "_become", "execve"): "a hook's path is the caller's",
     ("ops/root.py", "_read", "open"): "two files of the host's procfs, before the change of root",
