@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyoci.runtime.container import Record
 
 NOT_RUNNING = "container not running"
+_AT_ONCE = 200  # descriptors
 
 
 def main(call: "Call") -> int:
@@ -73,11 +74,28 @@ def signal_everything(record: "Record", signal: int) -> None:
     if signal == _signal.SIGKILL:
         cgroup.kill()
         return
-    for pid in cgroup.processes():
+    pids = list(cgroup.processes())
+    while pids:
+        _signal_each(cgroup, pids[:_AT_ONCE], signal)
+        pids = pids[_AT_ONCE:]
+
+
+def _signal_each(cgroup: "Cgroup", pids: list[int], signal: int) -> None:
+    """By pidfd: a number that is still listed when its pidfd is open cannot have become another process's."""
+    handles = {}
+    for pid in pids:
         try:
-            os.kill(pid, signal)
+            handles[pid] = os.pidfd_open(pid)
         except ProcessLookupError:
             continue
+    for pid in cgroup.processes():
+        if pid in handles:
+            try:
+                _signal.pidfd_send_signal(handles[pid], signal)
+            except ProcessLookupError:
+                continue
+    for pidfd in handles.values():
+        os.close(pidfd)
 
 
 def _kill_leftovers(record: "Record") -> bool:
