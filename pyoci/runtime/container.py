@@ -14,6 +14,7 @@ any moment leaves something that `delete --force` finds.
 import os
 import time
 from errno import EEXIST, ELOOP, ENOENT, ENOTDIR, ENOTEMPTY
+from stat import S_ISVTX
 
 from pyoci.config.json_text import dump, parse
 from pyoci.errors import ConfigError, StateError, errno_text
@@ -188,7 +189,14 @@ def make_root(root: str) -> None:
 
 
 def _check_root(root: str) -> None:
+    """Who can write to the root can put another container in the place of one (a sticky bit prevents that)."""
     found = os.stat(root)
+    if found.st_mode & 0o022 and not found.st_mode & S_ISVTX:
+        raise StateError(
+            "state root %s: operation not permitted" % root,
+            cause="others may write to it (mode %04o)" % (found.st_mode & 0o7777),
+            fix="chmod go-w %s, or name another directory with --root" % root,
+        )
     if found.st_uid not in (0, os.geteuid()):
         raise StateError(
             "state root %s: operation not permitted" % root,

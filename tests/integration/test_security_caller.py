@@ -104,8 +104,9 @@ def test_a_runtime_that_is_stopped_can_be_overtaken_by_delete(pyoci, container, 
     Both commands end, and together they leave nothing that a further `delete --force` would not remove.
     """
     caught = 0
+    hook = {"hooks": {"createRuntime": [{"path": "/bin/sleep", "args": ["sleep", "0.04"]}]}}
     for step in range(40):
-        one = container(RW, edit)
+        one = container(RW, edit, hook if step % 2 else {})
         process = pyoci.spawn(
             "create", "--bundle", one.bundle.path, "--pid-file", one.pid_file, one.id, start_new_session=True
         )
@@ -144,3 +145,31 @@ def test_an_init_that_is_killed_while_it_is_made_is_an_error(pyoci, container, d
     result.failed()
     one.gone = True
     assert pyoci.left() == []
+
+
+@pytest.mark.parametrize(("mode", "accepted"), [(0o777, False), (0o770, False), (0o1777, True), (0o711, True)])
+def test_a_state_root_that_others_may_write_to_is_refused(pyoci, container, mode, accepted):
+    """S-35: they could put a container of their own in the place of one."""
+    os.mkdir(pyoci.root)
+    os.chmod(pyoci.root, mode)
+    one = container(RW)
+    result = one.try_create()
+    if accepted:
+        result.ok()
+        one.delete("--force").ok()
+    else:
+        result.failed("others may write", pyoci.root)
+        one.gone = True
+
+
+def test_a_signal_to_all_reaches_all(container):
+    """Rule 10: by pidfd, in a pid namespace that is shared too."""
+    edit = {"linux": {"namespaces": namespaces("network", "ipc", "uts", "mount")}}
+    children = ["--child-trap", "15", "/data/a", "--child-trap", "15", "/data/b"]
+    one = container(RW, edit, args=["/bin/probe", *children, "--trap", "15", "/data/c", "--pause"]).create().start()
+    one.report()
+    one.kill("--all", 15).ok()
+    for name in "abc":
+        host.until(lambda name=name: os.path.exists(one.bundle.inside("data", name)), 5, "the signal")
+    one.end()
+    one.delete().ok()
