@@ -31,6 +31,7 @@ O_CLOEXEC = os.O_CLOEXEC
 
 _FILE_TYPE = 0o170000
 _SYMLINK = 0o120000
+_AT_EMPTY_PATH = 0x1000
 _PROC_SUPER_MAGIC = 0x9FA0
 
 
@@ -139,6 +140,11 @@ def open_parent(root_fd: int, path: str) -> tuple[int, str]:
 def read_link(fd: int) -> str:
     """Where the symlink behind an O_PATH|O_NOFOLLOW descriptor points (readlinkat(2) with an empty path)."""
     return os.readlink("", dir_fd=fd)
+
+
+def give(fd: int, uid: int, gid: int, *, detail: str = "") -> None:
+    """Change the owner of what an O_PATH descriptor refers to (fchownat(2) with an empty path)."""
+    call("fchownat", fd, b"", uid, gid, _AT_EMPTY_PATH, detail=detail)
 
 
 def is_symlink(fd: int) -> bool:

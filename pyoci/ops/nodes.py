@@ -24,6 +24,7 @@ from pyoci.kernel.path import (
     RESOLVE_NO_SYMLINKS,
     clean,
     ensure_directory,
+    give,
     open_in_root,
     open_parent,
     openat2,
@@ -92,7 +93,18 @@ class MakeDevice:
         except OSError as error:
             raise SyscallError(error.errno or 0, "mknodat", self.path) from None
         if self.uid or self.gid:
-            os.chown(name, self.uid, self.gid, dir_fd=parent_fd, follow_symlinks=False)
+            self._give(parent_fd, name)
+
+    def _give(self, parent_fd: int, name: str) -> None:
+        """Change the owner of the node that was made, not of what somebody has put in its place."""
+        node_fd = openat2(parent_fd, name, os.O_PATH | os.O_NOFOLLOW, resolve=RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+        try:
+            found = os.fstat(node_fd)
+            if S_IFMT(found.st_mode) != self._type() or found.st_rdev != self._number():
+                raise SyscallError(EEXIST, "mknodat", self.path)
+            give(node_fd, self.uid, self.gid, detail=self.path)
+        finally:
+            os.close(node_fd)
 
     def _check_existing(self, parent_fd: int, name: str) -> None:
         """What is there must be the device asked for: anything else is an error, not `already there`."""

@@ -7,6 +7,7 @@ finds, nothing outside changes, nothing is mounted outside, and a container that
 import ctypes
 import os
 import signal
+import stat
 
 import pytest
 
@@ -215,3 +216,25 @@ def test_passwd_that_is_swapped_is_read_inside(run, bundle, swap, work, outside)
     for _ in range(ROUNDS):
         result = settled(run(of=image, timeout=10))
         assert "from-the-host" not in result.out
+
+
+def test_the_owner_of_a_device_is_not_given_to_what_takes_its_place(run, bundle, swap, work):
+    """S-16: between mknod and chown another name of the volume stands there."""
+    volume = work + "/volume"
+    os.mkdir(volume)
+    names = [(volume + "/n%d" % number, volume + "/victim%d" % number) for number in range(10)]
+    swap(*names)
+    devices = [
+        {"path": "/data/n%d" % n, "type": "c", "major": 1, "minor": 3, "fileMode": 0o666, "uid": 7, "gid": 7}
+        for n in range(10)
+    ]
+    for _ in range(ROUNDS):
+        for name in os.listdir(volume):
+            os.unlink(os.path.join(volume, name))
+        for _, victim in names:
+            host.write(victim, "")
+        settled(run(RW, {"mounts+": [bind("/data", volume)], "linux": {"devices": devices}}))
+        for name in os.listdir(volume):
+            status = os.lstat(os.path.join(volume, name))
+            if not stat.S_ISCHR(status.st_mode):
+                assert status.st_uid == 0, name
