@@ -11,7 +11,7 @@ import time
 from errno import ENOENT
 
 from pyoci.errors import HookError, errno_text
-from pyoci.kernel.process import PR_SET_PDEATHSIG, keep_only, prctl
+from pyoci.kernel.process import PR_SET_PDEATHSIG, keep_only, prctl, reset_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,11 +95,7 @@ def _become(
         os.dup2(out_fd, 1)
         os.dup2(out_fd, 2)
         keep_only([0, 1, 2, error_fd])
-        for number in range(1, 65):
-            try:
-                _signal.signal(number, _signal.SIG_DFL)
-            except (OSError, ValueError):
-                continue  # KILL, STOP and the two that the C library keeps for itself
+        reset_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
         os.execve(path, argv, env)  # type: ignore[arg-type]
     except OSError as error:

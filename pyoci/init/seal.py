@@ -9,7 +9,7 @@ import os
 from pyoci.errors import SyscallError, errno_text
 from pyoci.init.diagnose import missing_part
 from pyoci.init.report import failing
-from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, PreparedExec, close_range, prlimit
+from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, PreparedExec, close_range, prlimit, reset_signals
 from pyoci.kernel.seccomp import install, prepare
 
 TYPE_CHECKING = False
@@ -31,7 +31,8 @@ def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int
         if limit.late:
             with failing("seal", "setting %s" % limit.name, limit.where):
                 prlimit(0, limit.number, limit.soft, limit.hard)
-    _reset_signals()
+    reset_signals()
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     close_range(last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
     if program is not None:
         prepared = prepare(program)
@@ -43,16 +44,6 @@ def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int
         number = error.errno or 0
         os.write(2, complaint + errno_text(number).encode() + missing_part(path, number) + b"\n")
     os._exit(EXIT_NOT_EXECUTED)
-
-
-def _reset_signals() -> None:
-    """Every signal as a new program expects it: Python ignores SIGPIPE and SIGXFSZ, and execve keeps that."""
-    for number in range(1, 65):
-        try:
-            _signal.signal(number, _signal.SIG_DFL)
-        except (OSError, ValueError):
-            continue  # KILL, STOP and the two that the C library keeps for itself
-    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
 def end_on_signals() -> None:

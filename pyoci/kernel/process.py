@@ -185,6 +185,18 @@ def keyring_permission(serial: int, mask: int) -> None:
     call("keyctl", KEYCTL_SETPERM, serial, mask)
 
 
+def reset_signals() -> None:
+    """Every signal does what it does in a new program (rt_sigaction(2)).
+
+    Python ignores SIGPIPE and SIGXFSZ, and execve keeps that.  Straight to the kernel, since the C library hides
+    the two signals that it keeps for its threads, which a caller may have ignored as well.
+    """
+    default = bytes(32)  # handler SIG_DFL, no flags, no restorer, empty mask
+    for number in range(1, 65):
+        if number not in (9, 19):  # SIGKILL, SIGSTOP
+            call("rt_sigaction", number, default, None, 8)
+
+
 class PreparedExec:
     """An execve(2) whose memory is all laid out, so that nothing is allocated between a seccomp filter and it."""
 

@@ -24,6 +24,7 @@ _X86_64 = {
     "ioprio_set": 251, "ioprio_get": 252, "unshare": 272, "prlimit64": 302, "setns": 308, "finit_module": 313,
     "sched_setattr": 314, "sched_getattr": 315, "seccomp": 317, "memfd_create": 319, "bpf": 321, "execveat": 322,
     "statx": 332, "fchownat": 260, "getpid": 39, "gettid": 186, "kill": 62, "exit_group": 231, "fstatfs": 138,
+    "rt_sigaction": 13,
 }  # fmt: skip
 _AARCH64 = {
     "close": 57, "ioctl": 29, "ptrace": 117, "capget": 90, "capset": 91, "pivot_root": 41, "prctl": 167,
@@ -33,6 +34,7 @@ _AARCH64 = {
     "ioprio_set": 30, "ioprio_get": 31, "unshare": 97, "prlimit64": 261, "setns": 268, "finit_module": 273,
     "sched_setattr": 274, "sched_getattr": 275, "seccomp": 277, "memfd_create": 279, "bpf": 280, "execveat": 281,
     "statx": 291, "fchownat": 54, "getpid": 172, "gettid": 178, "kill": 129, "exit_group": 94, "fstatfs": 44,
+    "rt_sigaction": 134,
 }  # fmt: skip
 _EVERYWHERE = {
     "pidfd_send_signal": 424, "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432,

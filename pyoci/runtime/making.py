@@ -32,6 +32,7 @@ from pyoci.init.job import Job
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range, prlimit
 from pyoci.plan.make import make_plan
 from pyoci.protection import require_protection
+from pyoci.runtime import interrupts
 from pyoci.runtime.bundle import open_bundle
 from pyoci.runtime.container import (
     CGROUP as CGROUP_LINK,
@@ -63,10 +64,6 @@ if TYPE_CHECKING:
     from pyoci.runtime.container import Directory
 
 SECCOMP_CACHE = ".seccomp"
-
-
-class Interrupted(PyociError):
-    """SIGTERM or SIGINT arrived while a container was being made."""
 
 
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
@@ -170,9 +167,9 @@ class Making:
         """Everything that can fail without leaving more than the container's directory; then the record."""
         close_range(self.job.last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
         self.job.joined = open_namespaces(self.plan.namespaces)
+        interrupts.hold()
         self.directory = make_directory(self.call.root, self.plan.container_id)
         try:
-            _raise_on_signals()
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
             self.record = self._new_record()
@@ -227,8 +224,8 @@ class Making:
         self.record.values["cgroup"] = cgroup.to_record()
         self.record.save(self.directory)  # from here on what is in the cgroup is ours, and may be killed
         self._spawn()
+        self._set_from_outside()  # while the child waits for its cgroup: later it may have other ids
         self._send_cgroup()
-        self._set_from_outside()
         self._converse()
         self._save_made()
         options = self.call.options
@@ -301,7 +298,8 @@ class Making:
     def _converse(self) -> None:
         """Answer the child until it is READY."""
         while True:
-            name, payload, fds = self.channel.receive()
+            with interrupts.interruptible():
+                name, payload, fds = self.channel.receive()
             if name == READY:
                 return
             if name == ROOTFS_DONE:
@@ -329,7 +327,8 @@ class Making:
             os.close(pty_fd)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
-        name, payload, _ = self.channel.receive()
+        with interrupts.interruptible():
+            name, payload, _ = self.channel.receive()
         if name == wanted:
             return payload
         if name == FAILED:
@@ -356,7 +355,8 @@ class Making:
     def _run_hooks(self, kind: str) -> None:
         state = dump(dict(self.job.state, pid=self.init_pid)).encode()
         for index, hook in enumerate(self.job.hooks(kind)):
-            run_hook(hook, kind, index, state, cwd=self.bundle.path)
+            with interrupts.interruptible():
+                run_hook(hook, kind, index, state, cwd=self.bundle.path)
 
     def _save_made(self) -> None:
         values = self.record.values
@@ -396,7 +396,7 @@ class Making:
 
     def undo(self, error: BaseException) -> None:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
-        _ignore_signals()
+        interrupts.ignore()
         if self.init_pidfd >= 0 and self.init_pid:
             try:
                 _signal.pidfd_send_signal(self.init_pidfd, _signal.SIGKILL)
@@ -472,19 +472,3 @@ def _remove_quietly(path: str) -> None:
         os.unlink(path)
     except OSError:
         pass
-
-
-def _raise_on_signals() -> None:
-    """SIGTERM, SIGINT and SIGHUP undo what was made instead of ending us in the middle of it."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise Interrupted("interrupted by signal %d" % number)
-
-    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
-        if _signal.getsignal(number) is not _signal.SIG_IGN:
-            _signal.signal(number, interrupt)
-
-
-def _ignore_signals() -> None:
-    for number in (_signal.SIGTERM, _signal.SIGINT, _signal.SIGHUP):
-        _signal.signal(number, _signal.SIG_IGN)

@@ -7,6 +7,7 @@ from errno import ESRCH
 from pyoci.errors import PyociError
 from pyoci.init.channel import FAILED
 from pyoci.kernel.process import PR_SET_CHILD_SUBREAPER, prctl
+from pyoci.runtime import interrupts
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import explain
 from pyoci.runtime.making import make
@@ -36,14 +37,17 @@ def main(call: "Call") -> int:
             relay = Relay()
             relay.open(making.console_fd)
         making.release()
-        name, report, _ = making.channel.receive()  # the end of file comes with execve
+        with interrupts.interruptible():
+            name, report, _ = making.channel.receive()  # the end of file comes with execve
         if name == FAILED:
             raise explain(report)
         if making.plan.process is None:
             raise PyociError("process property must not be empty", where=".process")
-        run_poststart(making.record)
+        with interrupts.interruptible():
+            run_poststart(making.record)
         if detach:
             return 0
+        interrupts.release()
         call.log.release()  # what there is to warn of should not wait for the program's end
         if relay is not None:
             relay.until_end_of(making.init_pidfd)

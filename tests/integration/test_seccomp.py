@@ -205,6 +205,7 @@ def test_bad_profiles_are_refused(run, edit):
     run(base, {"linux": {"seccomp": edit}}, timeout=15).failed()
 
 
+@pytest.mark.xfail(reason="seccomp listeners are refused by name in this version", strict=True)
 def test_a_listener_gets_the_descriptor_and_the_state(container, work):
     """R-271."""
     path = work + "/listener"
