@@ -33,7 +33,7 @@ test: $(VENV)/.tools
 	tests/prepare host
 	@status=0; \
 	$(MAKE) --no-print-directory conformance RUNTIMES='--runtime "$(RUNTIME)"' || status=1; \
-	$(BIN)/python -m pytest tests/unit tests/integration || status=1; \
+	$(BIN)/python -m pytest tests/unit tests/integration tests/differential || status=1; \
 	exit $$status
 
 conformance: $(VENV)/.installed

@@ -140,6 +140,7 @@ def in_child(box: sandbox.Sandbox, path: str, name: str, case: Case, number: int
     system.mount("", "/", flags=system.MS_REC | system.MS_PRIVATE)
     mounts = {str(line["point"]) for line in system.mountinfo()}
     given = context.Context(box, Runtime(path, name, f"{box.base}/state-{name}"), number)
+    null = os.stat("/dev/null")
     outcome = {"result": "pass", "reason": ""}
     try:
         case.function(given)
@@ -156,6 +157,10 @@ def in_child(box: sandbox.Sandbox, path: str, name: str, case: Case, number: int
         }
     given.close()
     left = context.leftovers(given, mounts)
+    given_away = os.stat("/dev/null").st_uid
+    if given_away != null.st_uid:
+        os.chown("/dev/null", null.st_uid, null.st_gid)
+        left.append(f"the host's /dev/null, given to uid {given_away}")
     if left:
         text = "left behind: " + ", ".join(left[:6]).replace(given.token, "ID")
         if outcome["result"] == "fail":
