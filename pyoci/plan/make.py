@@ -8,7 +8,7 @@ from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
 from pyoci.plan.mounts import make_mounts
-from pyoci.plan.namespaces import make_namespaces
+from pyoci.plan.namespaces import host_uid_of_delegation, make_namespaces
 from pyoci.plan.process import make_process
 from pyoci.plan.records import Plan
 from pyoci.plan.rootfs import make_devices, make_restrictions
@@ -42,6 +42,7 @@ def make_plan(
     else:
         _without_mount_namespace(plan, rootfs)
     plan.join_index = _join_index(plan)
+    plan.delegate_to = host_uid_of_delegation(config, facts.layout.mode, plan.namespaces)
     if "process" in config:
         plan.process, warnings = make_process(config, facts.capabilities, container_id)
         plan.warnings.extend(warnings)

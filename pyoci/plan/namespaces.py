@@ -5,7 +5,7 @@ from pyoci.tables.process import TIME_CLOCKS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import IDMapping, Linux, TimeOffset
+    from pyoci.config.types import Config, IDMapping, Linux, TimeOffset
 
 
 def make_namespaces(linux: "Linux") -> Namespaces:
@@ -33,3 +33,26 @@ def make_namespaces(linux: "Linux") -> Namespaces:
 def _map_text(mappings: "list[IDMapping]") -> str:
     """Lines `inside outside count` (user_namespaces(7))."""
     return "".join("%d %d %d\n" % (entry["containerID"], entry["hostID"], entry["size"]) for entry in mappings)
+
+
+def host_uid_of_delegation(config: "Config", cgroup_mode: str, namespaces: Namespaces) -> int | None:
+    """The host's uid of the process's user when the container may manage its own cgroup, else None.
+
+    That is so on cgroup v2 with a new cgroup namespace and /sys/fs/cgroup mounted writable
+    (runtime-spec config-linux.md, Cgroup ownership).
+    """
+    if cgroup_mode != "unified" or "cgroup" not in namespaces.new or "process" not in config:
+        return None
+    for mount in config.get("mounts", []):
+        is_tree = mount["destination"].rstrip("/") == "/sys/fs/cgroup" and mount.get("type") in (
+            "cgroup",
+            "cgroup2",
+        )
+        if is_tree and mount.get("source") == "cgroup" and "ro" not in mount.get("options", []):
+            uid = config["process"].get("user", {}).get("uid", 0)
+            if "user" not in namespaces.new:
+                return uid
+            for entry in config.get("linux", {}).get("uidMappings", []):
+                if entry["containerID"] <= uid < entry["containerID"] + entry["size"]:
+                    return entry["hostID"] + uid - entry["containerID"]
+    return None

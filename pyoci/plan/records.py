@@ -111,12 +111,13 @@ class Plan:
 
     rootfs: operations before the hooks of the runtime; jail: those between the hooks and the change of
     identity.  join_index: how many operations of rootfs come before init must be in its cgroup.  process is
-    None when config.json has no `process`.  warnings: what the user should hear.
+    None when config.json has no `process`.  delegate_to: the host uid that gets the cgroup, None for nobody.
+    warnings: what the user should hear.
     """
 
     __slots__ = (
-        "cgroup", "config", "container_id", "hooks", "jail", "join_index", "namespaces", "process", "rootfs",
-        "seccomp", "warnings",
+        "cgroup", "config", "container_id", "delegate_to", "hooks", "jail", "join_index", "namespaces", "process",
+        "rootfs", "seccomp", "warnings",
     )  # fmt: skip
 
     def __init__(self, config: "Config", container_id: str, namespaces: Namespaces, cgroup: "Cgroup") -> None:
@@ -127,6 +128,7 @@ class Plan:
         self.rootfs: list[Operation] = []
         self.jail: list[Operation] = []
         self.join_index = 0
+        self.delegate_to: int | None = None
         self.process: ProcessSetup | None = None
         self.hooks: Hooks = config.get("hooks", {})
         self.seccomp: Seccomp | None = config.get("linux", {}).get("seccomp")

@@ -20,6 +20,8 @@ def render(plan: "Plan") -> str:
     lines = ["prepare (runtime)"]
     for limit in plan.cgroup.limits:
         lines.append(_line(limit.describe(), limit.where))
+    if plan.delegate_to is not None:
+        lines.append(_line("the cgroup is given to host uid %d" % plan.delegate_to, "default:delegation"))
     lines.append("enter (runtime and init)")
     lines.extend(_namespaces(plan))
     lines.append("rootfs (init)")

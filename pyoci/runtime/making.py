@@ -222,6 +222,8 @@ class Making:
             self.job.start_socket = listen("/proc/self/fd/%d/%s" % (self.directory.fd, START_SOCKET))
         cgroup.create()
         self.record.values["cgroup"] = cgroup.to_record()
+        if self.plan.delegate_to is not None:
+            cgroup.delegate(self.plan.delegate_to)
         self.record.save(self.directory)  # from here on what is in the cgroup is ours, and may be killed
         self._spawn()
         self._set_from_outside()  # while the child waits for its cgroup: later it may have other ids

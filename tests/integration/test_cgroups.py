@@ -261,3 +261,22 @@ def test_systemd_is_asked_for_where_there_is_none(run):
     result = run({"linux": {"cgroupsPath": "system.slice:pyoci:x"}}, options=["--systemd-cgroup"])
     result.failed("systemd")
     assert len(result.err.splitlines()) <= 4
+
+
+@pytest.mark.parametrize(("options", "owner"), [(["rw"], 1000), (["ro"], 0)], ids=["rw", "ro"])
+def test_a_writable_cgroup_mount_gives_the_cgroup_to_the_user(container, options, owner):
+    """R-252: cgroup v2, a new cgroup namespace, /sys/fs/cgroup writable."""
+    requires("cgroup2")
+    mounts = [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": options}]
+    one = container(
+        {
+            "process": {"user": {"uid": 1000, "gid": 1000}},
+            "linux": {"namespaces+": [{"type": "cgroup"}]},
+            "mounts+": mounts,
+        }
+    ).create()
+    path = cgroup_of(one.pid, "unified")
+    assert os.stat(path).st_uid == owner
+    assert os.stat(path + "/cgroup.procs").st_uid == owner
+    assert os.stat(path + "/cgroup.type").st_uid == 0
+    one.delete("--force").ok()

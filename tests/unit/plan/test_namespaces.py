@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyoci.plan.namespaces import make_namespaces
+from pyoci.plan.namespaces import host_uid_of_delegation, make_namespaces
 
 
 def namespaces_of(*kinds, **linux):
@@ -70,3 +70,26 @@ def test_clock_offsets_are_lines_of_clock_seconds_nanoseconds():
     ]
     assert namespaces_of("time", timeOffsets={"boottime": {}}).offsets == "boottime 0 0\n"
     assert namespaces_of("time").offsets == ""
+
+
+def delegation(mode="unified", options=(), new=("cgroup",), uid=7, **linux):
+    config = {
+        "ociVersion": "1.3.0",
+        "root": {"path": "/r"},
+        "process": {"cwd": "/", "args": ["a"], "user": {"uid": uid, "gid": 0}},
+        "mounts": [
+            {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": list(options)}
+        ],
+        "linux": {"namespaces": [{"type": kind} for kind in new], **linux},
+    }
+    return host_uid_of_delegation(config, mode, make_namespaces(config["linux"]))
+
+
+def test_the_cgroup_is_delegated_where_the_container_may_manage_it():
+    assert delegation() == 7
+    assert delegation(options=["ro"]) is None
+    assert delegation(mode="hybrid") is None
+    assert delegation(new=["pid"]) is None
+    maps = [{"containerID": 0, "hostID": 5000, "size": 10}]
+    assert delegation(new=["cgroup", "user"], uidMappings=maps, gidMappings=maps) == 5007
+    assert delegation(new=["cgroup", "user"], uid=10, uidMappings=maps, gidMappings=maps) is None
