@@ -46,7 +46,7 @@ def assume(process: "ProcessSetup", *, keep_admin: bool) -> None:
         with failing("identity", "joining a session keyring", "default:keyring"):
             _join_keyring(process.keyring)
     _set_scheduling(process)
-    _change_directory(process.cwd, again=False)
+    inside = _change_directory(process.cwd, again=False)
     if process.no_new_privileges:
         prctl(PR_SET_NO_NEW_PRIVS, 1)
     with failing("identity", "dropping capabilities from the bounding set", ".process.capabilities.bounding"):
@@ -55,7 +55,8 @@ def assume(process: "ProcessSetup", *, keep_admin: bool) -> None:
     with failing("identity", "setting capabilities", ".process.capabilities"):
         _set_capabilities(process, CAP_SYS_ADMIN if keep_admin else 0)
     os.umask(process.umask)
-    _change_directory(process.cwd, again=True)
+    if not inside:
+        _change_directory(process.cwd, again=True)
 
 
 def drop_groups() -> None:
@@ -91,19 +92,23 @@ def _set_scheduling(process: "ProcessSetup") -> None:
             personality(process.personality)
 
 
-def _change_directory(path: str, *, again: bool) -> None:
-    """Before the change of ids and again after it: either user may be the one that has the right."""
+def _change_directory(path: str, *, again: bool) -> bool:
+    """Before the change of ids, and after it where that was refused: either user may be the one that has the right.
+
+    A user without the right to its own directory is common: an image with /root as directory, run as somebody else.
+    """
     try:
         os.chdir(path)
     except OSError as error:
         if error.errno == EACCES and not again:
-            return
+            return False
         with failing("identity", "changing to the working directory", ".process.cwd"):
             raise OperationError(
                 'chdir to cwd ("%s") set in config.json failed: %s' % (path, errno_text(error.errno or 0)),
                 fix="name a directory that the user of the process may enter" if error.errno != ENOENT else "",
             ) from None
     _check_inside()
+    return True
 
 
 def _check_inside() -> None:

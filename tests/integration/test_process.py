@@ -310,6 +310,20 @@ def test_a_missing_cwd_is_made(inspect, bundle):
     assert report.stat("/made")["mode"] == 0o755
 
 
+def test_the_working_directory_may_be_one_that_only_root_may_enter(inspect, bundle):
+    """R-113: the change of directory counts when either the runtime's user or the container's has the right."""
+    here = bundle({"process": {"cwd": "/root", "user": {"uid": 1000, "gid": 1000}}})
+    os.chmod(here.inside("/root"), 0o700)
+    assert inspect(of=here)["cwd"] == "/root"
+
+
+def test_the_working_directory_may_be_one_that_root_without_capabilities_may_not_enter(inspect, bundle):
+    here = bundle({"process": {"cwd": "/home", "capabilities": {}}})
+    os.chown(here.inside("/home"), 1000, 1000)
+    os.chmod(here.inside("/home"), 0o700)
+    assert inspect(of=here)["cwd"] == "/home"
+
+
 @pytest.mark.parametrize("cwd", ["relative", "", DROP, 5, "/bin/probe"], ids=repr)
 def test_a_bad_cwd_is_refused(run, cwd):
     run({"process": {"cwd": cwd}}).failed("cwd" if cwd != "/bin/probe" else "not a directory")
