@@ -140,11 +140,11 @@ class AttachFilesystem:
     def apply(self, ctx: "Context") -> None:
         """Make the filesystem detached, then attach it on the very directory that was opened."""
         real = self.filesystem in ("proc", "sysfs")
-        target_fd = open_mountpoint(ctx, self.destination, directory=True, real=real)
-        check_not_over_proc(target_fd, self.destination, self.filesystem == "proc")
         data = self.data
         if self.filesystem == "tmpfs" and not any(word.startswith("mode=") for word in data):
-            data = (*data, "mode=%o" % (os.fstat(target_fd).st_mode & 0o7777))
+            data += _mode_of_covered(ctx, self.destination)
+        target_fd = open_mountpoint(ctx, self.destination, directory=True, real=real)
+        check_not_over_proc(target_fd, self.destination, self.filesystem == "proc")
         if any(len(path_argument(word)) > LONGEST_FSCONFIG_VALUE for word in data):
             mount_fd = self._mount_the_old_way(ctx, target_fd, data)
         else:
@@ -179,6 +179,21 @@ class AttachFilesystem:
         mount_fd = open_in_root(ctx.root_fd, self.destination)
         mount_setattr(mount_fd, self.attributes.set, 0, detail=self.destination)
         return mount_fd
+
+
+def _mode_of_covered(ctx: "Context", destination: str) -> tuple[str, ...]:
+    """A tmpfs takes the mode of the directory that it covers, as the image means that place to be.
+
+    () where there is none yet: the directory that is made for the mount says nothing, and the kernel's 1777 is what
+    users without root count on.
+    """
+    try:
+        covered_fd = open_in_root(ctx.root_fd, destination)
+    except SyscallError:
+        return ()  # what else may be wrong, opening the mount point will say
+    mode = os.fstat(covered_fd).st_mode & 0o7777
+    os.close(covered_fd)
+    return ("mode=%o" % mode,)
 
 
 class AttachTree:

@@ -418,6 +418,18 @@ def test_a_tmpfs_without_mode_takes_that_of_the_covered_folder(inspect, bundle):
     assert inspect(of=here).stat("/data")["mode"] == 0o1701
 
 
+def test_a_tmpfs_without_mode_on_a_folder_made_for_it_is_open_to_all(inspect):
+    """R-206: there is no mode to take over, and a user without root is to be able to write there."""
+    mounts = [entry("/run/made/deep", "tmpfs", "tmpfs", "nosuid")]
+    user = {"uid": 1000, "gid": 1000}
+    report = inspect(
+        {"mounts+": mounts, "process": {"user": user}, "root": {"readonly": False}},
+        probe=["--stat", "/run/made/deep", "--stat", "/run/made"],
+    )
+    assert report.stat("/run/made/deep")["mode"] == 0o1777
+    assert report.stat("/run/made")["mode"] == 0o755
+
+
 def test_a_read_only_tmpfs_may_hold_later_mounts(inspect, source):
     """R-206: mounted writable first, read-only at the end."""
     mounts = [entry("/data", "tmpfs", "tmpfs", "ro"), bind("/data/deep/er", source)]
