@@ -22,7 +22,7 @@ _AT_ONCE = 200  # descriptors
 def main(call: "Call") -> int:
     """Refused for a container that is not created, running or paused; with --all a stopped one is a success."""
     directory = open_directory(call.root, call.arguments[0])
-    text = call.arguments[1] if len(call.arguments) > 1 else call.options.get("signal") or "TERM"
+    text = (call.arguments[1] if len(call.arguments) > 1 else call.options.get("signal")) or "TERM"
     signal = parse_signal(text)
     record = load_record(directory)
     everything = bool(call.options.get("all"))

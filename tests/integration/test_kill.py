@@ -59,6 +59,15 @@ def test_the_default_is_term(container):
     one.delete().ok()
 
 
+def test_an_empty_signal_is_the_default(container):
+    """As in runc and crun: a caller without a signal of its own hands on an empty word."""
+    one = container(args=["/bin/probe", "--exit-on", "15", "33", "--pause"]).create().start()
+    one.report()
+    one.kill("").ok()
+    assert one.wait() == 33
+    one.delete().ok()
+
+
 @pytest.mark.parametrize("text", ["0", "EXIT"][:1])
 def test_signal_nought_asks_whether_the_container_lives(container, text):
     one = container().create().start()
