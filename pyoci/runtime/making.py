@@ -42,6 +42,7 @@ from pyoci.runtime.container import (
     START_SOCKET,
     Record,
     boot_id,
+    check_id,
     make_directory,
     timestamp,
 )
@@ -69,7 +70,7 @@ SECCOMP_CACHE = ".seccomp"
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
     """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
     options = call.options
-    container_id = call.arguments[0]
+    container_id = check_id(call.arguments[0])  # before it makes a cgroup's name, or the error blames that
     inherited = _inherited(options)  # before anything is opened: a missing one must not be filled by ours
     check_kernel()
     require_protection()
