@@ -112,8 +112,9 @@ class MakeDevice:
         if S_IFMT(found.st_mode) != self._type() or found.st_rdev != self._number():
             raise OperationError(
                 "device %s: file exists" % self.path,
-                cause="the image has something else at %s (mode %o)" % (self.path, found.st_mode),
-                fix="remove it from the image, or the device from the config",
+                cause="something else stands at %s (mode %o): from the image, a mount or an earlier device"
+                % (self.path, found.st_mode),
+                fix="remove it, or the device from the config",
             )
 
     def _bind(self, parent_fd: int, name: str) -> None:

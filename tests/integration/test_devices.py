@@ -114,6 +114,11 @@ def test_an_identical_device_that_is_there_is_fine(inspect, bundle):
     assert inspect(of=here).stat("/dev/zero")["minor"] == 5
 
 
+def test_two_devices_at_one_place_are_an_error_that_does_not_blame_the_image(run):
+    devices = [{"path": "/dev/two", "type": "c", "major": 1, "minor": minor} for minor in (3, 5)]
+    run({"linux": {"devices": devices}}).failed(".linux.devices[1]", "/dev/two: file exists", "an earlier device")
+
+
 @pytest.mark.parametrize("what", ["file", "other-device", "folder", "fifo"])
 def test_another_thing_at_the_place_of_a_device_is_an_error(run, bundle, what):
     """R-245, S-16."""
