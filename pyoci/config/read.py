@@ -2,6 +2,7 @@
 
 import os
 import stat
+from errno import ENOENT
 
 from pyoci.config.json_text import MAX_BYTES
 from pyoci.errors import ConfigError, errno_text
@@ -24,7 +25,12 @@ def read_document(path: str, *, dir_fd: int | None = None, name: str = "", regul
             path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | (os.O_NONBLOCK if regular else 0), dir_fd=dir_fd
         )
     except OSError as error:
-        raise ConfigError("open %s: %s" % (name, errno_text(error.errno or 0)), where=name) from None
+        fix = "go to the bundle or name it with --bundle; `pyoci spec` writes a config.json to start from"
+        raise ConfigError(
+            "open %s: %s" % (name, errno_text(error.errno or 0)),
+            where=name,
+            fix=fix if name == "config.json" and error.errno == ENOENT else "",
+        ) from None
     except ValueError:
         raise ConfigError("open %s: the path holds a NUL character" % ascii(name)) from None
     try:

@@ -215,7 +215,7 @@ def test_duplicate_keys_are_refused_with_their_place(run, bundle):
 def test_a_missing_config_is_named(run, bundle):
     here = bundle()
     os.unlink(here.path + "/config.json")
-    run(of=here).failed("config.json", "no such file or directory")
+    run(of=here).failed("config.json", "no such file or directory", "--bundle", "pyoci spec")
 
 
 def test_a_missing_bundle_is_named(pyoci, fresh_id):
