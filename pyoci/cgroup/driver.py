@@ -37,7 +37,7 @@ _KILL_PATIENCE_S = 10.0
 class Cgroup:
     """See the module.  `directories` is in the order of work; `warnings` are lines for the user."""
 
-    __slots__ = ("_controllers", "_may_lack", "created", "directories", "limits", "mode", "warnings")
+    __slots__ = ("_controllers", "_made", "_may_lack", "created", "directories", "limits", "mode", "warnings")
 
     def __init__(self, mode: "Mode", directories: "list[Directory]", *, created: bool = False) -> None:
         self.mode = mode
@@ -47,6 +47,7 @@ class Cgroup:
         self.warnings: list[str] = []
         self._controllers: tuple[str, ...] = ()
         self._may_lack = False
+        self._made: list[str] = []
 
     # ---- making one -------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ class Cgroup:
         Raises OperationError, with everything removed that was made and forgotten what was not: when the
         cgroup has processes or is frozen, may not be made, or the host has no room.
         """
-        made: list[str] = []
+        made = self._made
         umask = os.umask(0o022)
         try:
             for directory in list(self.directories):
@@ -413,6 +414,14 @@ class Cgroup:
         finally:
             if stopped:
                 self.thaw()
+
+    def remove_levels_made(self) -> None:
+        """After a failed create and remove(): the levels above that create() made, where nobody else uses them."""
+        for path in reversed(self._made):
+            try:
+                os.rmdir(path)
+            except OSError:
+                continue
 
     def remove(self) -> None:
         """Remove the directories and all below them, not their parents.  What is gone is fine.

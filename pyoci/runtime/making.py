@@ -414,6 +414,7 @@ class Making:
             if pid_file and self.record.values["stage"] != CREATING:
                 _remove_quietly(pid_file)
             destroy(self.directory, self.record, self.call.log)
+            self.plan.cgroup.remove_levels_made()
         except (PyociError, OSError) as failure:
             if isinstance(error, PyociError):
                 error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))

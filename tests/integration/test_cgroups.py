@@ -280,3 +280,12 @@ def test_a_writable_cgroup_mount_gives_the_cgroup_to_the_user(container, options
     assert os.stat(path + "/cgroup.procs").st_uid == owner
     assert os.stat(path + "/cgroup.type").st_uid == 0
     one.delete("--force").ok()
+
+
+def test_a_failed_create_takes_back_the_levels_it_made(container, pyoci, fresh_id):
+    """R-037: also those above the container's own cgroup."""
+    top = "/" + fresh_id()
+    one = container({"process": {"args": ["/no/such/program"]}, "linux": {"cgroupsPath": top + "/deeper/still"}})
+    one.gone = True
+    pyoci("create", "--bundle", one.bundle.path, one.id).failed("no such file or directory")
+    assert [path for path in host.cgroup_dirs(top) if top in path] == []
