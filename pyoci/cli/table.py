@@ -82,7 +82,7 @@ class Command:
         self.arguments = arguments
         self.least = least
         self.most = most
-        self.help = text
+        self.help = text if works else text + " (not carried out by this version)"
         self.options = options
         self.stops = stops
         self.works = works

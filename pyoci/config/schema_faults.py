@@ -189,10 +189,23 @@ def _fix(error: "Any") -> str:
     if schema.get("type") == "boolean" and value in ("true", "false"):
         return "write %s without quotes" % value
     if schema.get("type") == "array" and type(value) is str:
-        return "write [%s]" % quoted(value)
+        words = value.replace(",", " ").split()
+        return "write [%s]" % ", ".join(quoted(word) for word in words) if words else "write a list"
     if schema.get("format") == "absolute-path" and type(value) is str and value:
         return "write %s" % quoted("/" + value)
-    return str(schema.get("description", ""))
+    if type(schema.get("type")) is str:
+        return "write %s" % _EXAMPLES.get(schema["type"], "a value of the right type")
+    return ""
+
+
+# What each JSON type looks like, for whoever wrote another one.
+_EXAMPLES = {
+    "string": 'text in quotes, such as "5"',
+    "integer": "a whole number without quotes",
+    "boolean": "true or false",
+    "array": "a list: [ ... ]",
+    "object": 'an object: {"name": value}',
+}
 
 
 def _missing(place: str, name: str, instance: "Any", schema: "Any", document: str) -> Fault:

@@ -50,10 +50,13 @@ def make_mounts(
             attach.append(Remount(where, destination, options.set_flags, _data(options)))
         elif options.bind:
             attach.append(_bind(where, destination, mount, options, bundle))
-        elif mount.get("type") in ("cgroup", "cgroup2"):
+        elif mount.get("type") == "cgroup":
             attach.extend(_cgroup(where, destination, options, facts, namespaces, cgroups))
             if facts.layout.mode in ("legacy", "hybrid") and options.attr_set & MOUNT_ATTR_RDONLY:
                 seal.append(SealMount(where, destination))
+        elif mount.get("type") == "cgroup2":
+            bound = cgroups[-1][1] if cgroups and cgroups[-1][0].unified else "/sys/fs/cgroup"
+            attach.append(AttachCgroupTree(where, destination, bound, _attributes(options, options.attr_set, 0)))
         else:
             attach.append(_filesystem(where, destination, mount, options))
             if _is_sealed_late(mount, options):

@@ -47,7 +47,7 @@ def _device(index: int, device: "Device") -> MakeDevice:
         device["type"],
         device.get("major", 0),
         device.get("minor", 0),
-        device.get("fileMode", DEVICE_MODE) & 0o7777,
+        device.get("fileMode", DEVICE_MODE) & 0o777,  # set-id bits mean nothing on a device
         device.get("uid", 0),
         device.get("gid", 0),
     )

@@ -532,3 +532,10 @@ def test_default_mounts_of_the_test_are_not_what_makes_it_pass(inspect):
     points = {m.point for m in inspect({"mounts": kept}).mounts()}
     assert "/dev/shm" not in points
     assert "/dev/mqueue" not in points
+
+
+def test_a_mount_of_type_cgroup2_is_one_also_beside_version_1(inspect):
+    """R-209: the type says which."""
+    report = inspect({"mounts+": [entry("/cg2", "cgroup2", "cgroup2", "ro", "nosuid")]})
+    mount = report.mount("/cg2")
+    assert (mount.fstype, "ro" in mount.options, "nosuid" in mount.options) == ("cgroup2", True, True)
