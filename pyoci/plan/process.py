@@ -94,6 +94,10 @@ def _capabilities(setup: ProcessSetup, process: "Process", known: int, warnings:
     setup.ambient = mask(sets.get("ambient", []))
     if unavailable:
         warnings.append("ignoring unknown or unavailable capabilities: [%s]" % " ".join(unavailable))
+    refused = setup.ambient & ~(setup.permitted & setup.inheritable)
+    if refused:
+        names = [name for name in sets["ambient"] if refused >> CAPABILITIES.get(name, 63) & 1]
+        warnings.append("ignoring ambient capabilities not both permitted and inheritable: [%s]" % " ".join(names))
 
 
 def _scheduler(scheduler: "Scheduler") -> tuple[int, int, int, int, tuple[int, int, int]]:

@@ -51,6 +51,18 @@ def test_the_annotation_keeps_the_caller_s_groups_and_only_as_one():
         assert setup_of(user=user, annotations={key: value}).groups == [3]
 
 
+def test_an_ambient_capability_that_cannot_be_raised_is_warned_of():
+    """R-226: it must be permitted and inheritable."""
+    both, one = ["CAP_KILL", "CAP_CHOWN"], ["CAP_KILL"]
+    for sets in ({"permitted": one, "inheritable": both}, {"permitted": both, "inheritable": one}):
+        assert "ambient" in warned({**sets, "ambient": both}) and "[CAP_CHOWN]" in warned({**sets, "ambient": both})
+    assert warned({"permitted": both, "inheritable": both, "ambient": both}) == ""
+
+
+def warned(sets):
+    return " ".join(process_of(capabilities=sets)[1])
+
+
 # ---- capabilities -------------------------------------------------------------------------------------------
 
 
@@ -58,7 +70,7 @@ def test_each_capability_has_the_kernel_s_bit():
     """linux/capability.h: CHOWN is 0, SYS_ADMIN 21, AUDIT_READ 37, CHECKPOINT_RESTORE 40."""
     sets = {"bounding": ["CAP_CHOWN"], "permitted": ["CAP_SYS_ADMIN"], "effective": ["CAP_AUDIT_READ"],
             "inheritable": ["CAP_CHECKPOINT_RESTORE"], "ambient": ["CAP_CHOWN", "CAP_KILL"]}  # fmt: skip
-    setup = setup_of(capabilities=sets)
+    setup, _ = process_of(capabilities=sets)
     assert setup.bounding == 1
     assert setup.permitted == 1 << 21
     assert setup.effective == 1 << 37
