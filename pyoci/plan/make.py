@@ -3,6 +3,7 @@
 from pyoci.cgroup.paths import container_paths
 from pyoci.config.fault import member
 from pyoci.config.sysctl import below_proc_sys
+from pyoci.errors import ConfigError
 from pyoci.ops.console import MakeConsole
 from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
@@ -12,7 +13,7 @@ from pyoci.plan.namespaces import host_uid_of_delegation, make_namespaces
 from pyoci.plan.process import make_process
 from pyoci.plan.records import Plan
 from pyoci.plan.rootfs import make_devices, make_restrictions
-from pyoci.tables.mount_options import MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, PROPAGATIONS
+from pyoci.tables.mount_options import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, PROPAGATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
     config = plan.config
     word = config.get("linux", {}).get("rootfsPropagation", "")
     flags = PROPAGATIONS.get(word, 0)
+    if no_pivot and flags & MS_PRIVATE:
+        raise ConfigError(
+            "rootfsPropagation %s is not safe with --no-pivot" % word,
+            where=".linux.rootfsPropagation",
+            cause="the host's mounts stay below the root, and private ones would outlive their unmount on the host",
+            fix="use rslave, or leave --no-pivot out",
+        )
     attach, seal = make_mounts(config, facts, plan.namespaces, bundle, _cgroup_directories(plan, facts))
     plan.rootfs = [
         *_names(plan),

@@ -3,6 +3,7 @@
 import pytest
 
 from pyoci.config.sysctl import below_proc_sys
+from pyoci.errors import ConfigError
 from pyoci.ops.mounts import AttachFilesystem, AttachTree
 from pyoci.ops.nodes import MakeDevice, MakeDirectory, MakeSymlink, MaskPath, ReadonlyPath
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
@@ -109,6 +110,14 @@ def test_shared_and_unbindable_roots_are_set_again_after_the_change_of_root(word
     again = [step.flags for step in plan.jail if isinstance(step, SetPropagation)]
     assert again == ([] if after is None else [after])
     assert isinstance(plan.jail[-1], PivotRoot if after is None else SetPropagation)
+
+
+@pytest.mark.parametrize("word", ["private", "rprivate"])
+def test_a_private_root_is_refused_without_pivot_root(word):
+    """R-258."""
+    with pytest.raises(ConfigError, match="--no-pivot"):
+        plan_of(config_of(rootfsPropagation=word), no_pivot=True)
+    plan_of(config_of(rootfsPropagation="rslave"), no_pivot=True)
 
 
 def test_without_a_mount_namespace_nothing_of_the_host_s_tree_is_touched_but_chroot():
