@@ -50,8 +50,9 @@ def host_uid_of_delegation(config: "Config", cgroup_mode: str, namespaces: Names
         )
         if is_tree and mount.get("source") == "cgroup" and "ro" not in mount.get("options", []):
             uid = config["process"].get("user", {}).get("uid", 0)
-            if "user" not in namespaces.new:
+            if not namespaces.has("user"):
                 return uid
+            # A joined user namespace whose mappings are not repeated here is not known: nobody gets the cgroup.
             for entry in config.get("linux", {}).get("uidMappings", []):
                 if entry["containerID"] <= uid < entry["containerID"] + entry["size"]:
                     return entry["hostID"] + uid - entry["containerID"]

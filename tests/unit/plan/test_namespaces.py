@@ -86,6 +86,7 @@ def delegation(mode="unified", options=(), new=("cgroup",), uid=7, **linux):
 
 
 def test_the_cgroup_is_delegated_where_the_container_may_manage_it():
+    """R-252."""
     assert delegation() == 7
     assert delegation(options=["ro"]) is None
     assert delegation(mode="hybrid") is None
@@ -93,3 +94,18 @@ def test_the_cgroup_is_delegated_where_the_container_may_manage_it():
     maps = [{"containerID": 0, "hostID": 5000, "size": 10}]
     assert delegation(new=["cgroup", "user"], uidMappings=maps, gidMappings=maps) == 5007
     assert delegation(new=["cgroup", "user"], uid=10, uidMappings=maps, gidMappings=maps) is None
+
+
+def test_a_joined_user_namespace_is_delegated_to_by_its_repeated_mappings_only():
+    """R-252: without them the host's uid is not known, and the uid inside must not be taken for it."""
+    maps = [{"containerID": 0, "hostID": 5000, "size": 10}]
+    config = {
+        "ociVersion": "1.3.0",
+        "root": {"path": "/r"},
+        "process": {"cwd": "/", "args": ["a"], "user": {"uid": 7, "gid": 0}},
+        "mounts": [{"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}],
+        "linux": {"namespaces": [{"type": "cgroup"}, {"type": "user", "path": "/proc/1/ns/user"}]},
+    }
+    assert host_uid_of_delegation(config, "unified", make_namespaces(config["linux"])) is None
+    config["linux"].update(uidMappings=maps, gidMappings=maps)
+    assert host_uid_of_delegation(config, "unified", make_namespaces(config["linux"])) == 5007
