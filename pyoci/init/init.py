@@ -56,7 +56,8 @@ def run(job: "Job", *, new_user: bool) -> None:
         with failing("enter", "becoming root of the user namespace", ".linux.uidMappings"):
             setresgid(0)
             setresuid(0)
-            identity.drop_groups()
+            if plan.process is None or plan.process.groups is not None:
+                identity.drop_groups()  # else an annotation asks to keep those of the caller
             prctl(PR_SET_PDEATHSIG, SIGKILL)  # a change of ids clears it
             if "ipc" in plan.namespaces.new:
                 unshare(CLONE_NEWIPC)

@@ -29,6 +29,14 @@ def test_groups_of_the_caller_are_dropped(inspect, edit):
     assert report["groups"] == []
 
 
+@pytest.mark.parametrize("edit", [{}, USERNS], ids=["", "userns"])
+def test_groups_of_the_caller_stay_when_the_annotation_says_so(inspect, edit):
+    """R-277: what the user namespace does not map is seen as the overflow group."""
+    kept = {"annotations": {"run.oci.keep_original_groups": "1"}}
+    groups = inspect(RW, edit, kept, wrap=["setpriv", "--groups", "4,24,27"])["groups"]
+    assert groups == [4, 24, 27] if not edit else len(groups) == 3
+
+
 def test_capabilities_of_the_caller_are_not_inherited(inspect):
     """CVE-2022-29162, S-17: inheritable and ambient sets pass execve."""
     caps = "+chown,+net_raw,+sys_admin"
