@@ -1,6 +1,7 @@
 """create, start, state, kill, delete: what each may do in which status (runtime.md#lifecycle)."""
 
 import datetime
+import json
 import os
 import re
 import shutil
@@ -72,6 +73,14 @@ def test_state_has_the_keys_of_the_specification(container):
     one.wait()
     assert one.state()["pid"] == 0
     one.delete().ok()
+
+
+def test_state_is_printed_for_people_too(container):
+    """R-067: one key a line, indented by two spaces."""
+    one = container().create()
+    out = one.runtime("state", one.id).ok().out
+    assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
+    one.delete("--force").ok()
 
 
 def test_state_of_an_unknown_id_fails(pyoci):

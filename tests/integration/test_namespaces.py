@@ -173,6 +173,16 @@ def test_ids_outside_of_the_map_are_refused(run):
     run(USER, {"process": {"user": {"uid": 70000, "gid": 0}}}).failed("70000")
 
 
+def test_sysfs_is_bound_where_the_user_namespace_may_not_mount_it(inspect):
+    """R-208: that is so in the caller's network namespace; read-only stays read-only."""
+    requires("userns")
+    edit = {"linux": {**USER["linux"], "namespaces": namespaces("pid", "ipc", "uts", "mount", "user")}}
+    mount = inspect(edit).mount("/sys")
+    assert mount.fstype == "sysfs"
+    assert "ro" in mount.options
+    assert mount.options >= {"nosuid", "nodev", "noexec"}
+
+
 def test_another_user_in_a_user_namespace(inspect):
     requires("userns")
     report = inspect(USER, {"process": {"user": {"uid": 1000, "gid": 5, "additionalGids": [6]}}})

@@ -75,7 +75,7 @@ def create_arguments(one):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=["kill", "term", "int"])
 def test_create_may_die_at_any_moment(container, sweep, number):
-    """R-01, R-05, R-158."""
+    """R-01, R-05, R-158, R-286."""
 
     def make():
         one = container(RICH)

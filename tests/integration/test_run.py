@@ -29,6 +29,7 @@ def test_the_container_is_gone_after_run(run, pyoci):
 
 
 def test_output_and_input_of_run_are_the_callers(run, work):
+    """R-095."""
     path = os.path.join(work, "input")
     with open(path, "w+b") as file:
         file.write(b"some words\n")
