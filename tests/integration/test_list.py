@@ -17,6 +17,7 @@ def test_json_of_no_container_decodes_to_nothing(pyoci, work):
 
 
 def test_json_has_the_keys_of_state_and_the_owner(container, pyoci):
+    """R-118."""
     one, two = container({"annotations": {"k": "v"}}).create(), container().create().start()
     listed = {c["id"]: c for c in pyoci("list", "-f", "json").ok().json()}
     assert set(listed) == {one.id, two.id}
