@@ -104,7 +104,9 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     )
     sockets = _activation_sockets()
     if plan.process is not None and sockets:
-        plan.process.env = [*plan.process.env, "LISTEN_FDS=%d" % sockets, "LISTEN_PID=1"]
+        # a configured one would come first, and the program would read that
+        given = [entry for entry in plan.process.env if not entry.startswith(("LISTEN_FDS=", "LISTEN_PID="))]
+        plan.process.env = [*given, "LISTEN_FDS=%d" % sockets, "LISTEN_PID=1"]
     for warning in plan.warnings + cgroup.warnings:
         call.log.warning(warning)
     making = Making(call, bundle, plan, inherited)

@@ -109,10 +109,12 @@ def test_activation_sockets_come_first(inspect, work):
 
     wrap = ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"]
     env = {**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a:b"}
-    report = inspect(preexec_fn=give, close_fds=False, env=env, wrap=wrap)
-    assert set(report["fds"]) == {"0", "1", "2", "3", "4"}
-    assert "LISTEN_FDS=2" in report["env"]
-    assert "LISTEN_PID=1" in report["env"]
+    configured = {"process": {"env+": ["LISTEN_FDS=9", "LISTEN_PID=77", "LISTEN_FDNAMES=x:y"]}}
+    for edit in ({}, configured):
+        report = inspect(edit, preexec_fn=give, close_fds=False, env=env, wrap=wrap)
+        assert set(report["fds"]) == {"0", "1", "2", "3", "4"}
+        listed = sorted(e for e in report["env"] if e.startswith("LISTEN"))
+        assert listed == ["LISTEN_FDNAMES=x:y"] * bool(edit) + ["LISTEN_FDS=2", "LISTEN_PID=1"]
     other = inspect(close_fds=True, env={**os.environ, "LISTEN_FDS": "2", "LISTEN_PID": "1"})
     assert not [e for e in other["env"] if e.startswith("LISTEN")]
 
