@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from . import host
 from .bundles import DEFAULT_NAMESPACES, DROP, entry, namespaces
 from .host import read, requires, until
 
@@ -181,6 +182,25 @@ def test_sysfs_is_bound_where_the_user_namespace_may_not_mount_it(inspect):
     assert mount.fstype == "sysfs"
     assert "ro" in mount.options
     assert mount.options >= {"nosuid", "nodev", "noexec"}
+
+
+@pytest.mark.parametrize(("options", "seen"), [(["nodev"], {"nodev"}), (["ro"], set()), (["rw"], None)], ids=str)
+def test_locked_flags_of_a_source_stay_in_a_user_namespace(run, work, options, seen):
+    """R-197: and to clear one by name is an error."""
+    requires("userns")
+    source = work + "/locked"
+    os.mkdir(source)
+    mounts = [{"destination": "/data", "source": source, "options": ["bind", *options]}]
+    host.mount("tmpfs", source, "tmpfs", host.MS_RDONLY | host.MS_NOSUID)
+    try:
+        result = run(USER, {"mounts+": mounts}, args=["/bin/cat", "/proc/self/mountinfo"])
+    finally:
+        host.umount(source)
+    if seen is None:
+        result.failed("operation not permitted")
+    else:
+        flags = next(line.split()[5] for line in result.ok().out.splitlines() if " /data " in line)
+        assert set(flags.split(",")) >= {"ro", "nosuid"} | seen
 
 
 def test_another_user_in_a_user_namespace(inspect):
