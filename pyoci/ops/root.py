@@ -55,28 +55,30 @@ class BindRoot:
     The parent must not be shared: else the mounts below it would appear on the host (and pivot_root refuses).
     """
 
-    __slots__ = ("path", "where")
+    __slots__ = ("parent_flags", "path", "where")
 
-    def __init__(self, where: str, path: str) -> None:
+    def __init__(self, where: str, path: str, parent_flags: int = MS_PRIVATE) -> None:
         self.where = where
         self.path = path
+        self.parent_flags = parent_flags
 
     def describe(self) -> str:
         """As `bind /b/rootfs on itself`."""
-        return "bind %s on itself, with all that is mounted below it" % self.path
+        text = "bind %s on itself, with all that is mounted below it" % self.path
+        return text + "; its parent mount becomes a slave" if self.parent_flags == MS_SLAVE else text
 
     def apply(self, ctx: "Context") -> None:
         """Open the rootfs once, for good."""
         path = path_argument(self.path)
         target_fd = openat2(AT_FDCWD, self.path, os.O_PATH | os.O_DIRECTORY)
-        make_parent_private(target_fd)
+        make_parent_unshared(target_fd, self.parent_flags)
         ctx.root_fd = open_tree(target_fd, b"", OPEN_TREE_CLONE | AT_RECURSIVE | AT_EMPTY_PATH, detail=self.path)
         move_mount(ctx.root_fd, target_fd, detail=path.decode("utf-8", "backslashreplace"))
         os.close(target_fd)
 
 
-def make_parent_private(fd: int) -> None:
-    """Make the mount that `fd` lies on private if it is shared or unbindable, found by its id in mountinfo.
+def make_parent_unshared(fd: int, flags: int) -> None:
+    """Change the propagation of the mount that `fd` lies on if it is shared or unbindable (found in mountinfo).
 
     One that is merely a slave stays so: the container's root inherits that.
     """
@@ -89,7 +91,7 @@ def make_parent_private(fd: int) -> None:
         if fields[0] == wanted:
             marks = fields[6 : fields.index(b"-")]
             if any(mark.startswith(b"shared:") or mark == b"unbindable" for mark in marks):
-                mount(None, unescape(fields[4]), None, MS_PRIVATE, None)
+                mount(None, unescape(fields[4]), None, flags, None)
             return
 
 

@@ -67,7 +67,7 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
     plan.rootfs = [
         *_names(plan),
         SetPropagation(".linux.rootfsPropagation" if flags else "default:propagation", flags or MS_SLAVE | MS_REC),
-        BindRoot(".root.path", rootfs),
+        BindRoot(".root.path", rootfs, MS_SLAVE if flags & MS_SLAVE else MS_PRIVATE),
         *attach,
         *make_devices(config, facts),
         *_working_directory(config),
