@@ -58,7 +58,7 @@ MOUNTS_BY_NAME = {
     ("ops/mounts.py", "apply", "mount"): "/proc/self/fd/N of what was opened in the root (remount)",
     ("ops/root.py", "apply", "mount"): "/ and . of the new mount namespace",
     ("ops/root.py", "apply", "umount2"): ". after pivot_root",
-    ("ops/root.py", "make_parent_private", "mount"): "a mount point of the host, from mountinfo",
+    ("ops/root.py", "make_parent_unshared", "mount"): "a mount point of the host, from mountinfo",
     ("ops/root.py", "_detach", "mount"): "a mount point of the host, from mountinfo",
     ("ops/root.py", "_detach", "umount2"): "a mount point of the host, from mountinfo",
 }
