@@ -90,6 +90,7 @@ def look(runtime, bundle, edits, name, tools):
         report = Report(one.report())
         names = [(name, "ID"), (here.path, "BUNDLE"), (one.process.out_path, "OUT"), (one.process.err_path, "ERR")]
         names += [("host:" + k, os.readlink("/proc/self/ns/" + k)) for k in report["ns"]]
+        names.sort(key=lambda pair: -len(pair[0]))  # the id may be the beginning of a folder's name
         fields = flatten(report, names)
         fields.update(limits)
         fields["exit"] = one.end()

@@ -31,7 +31,7 @@ def workshop():
     """The folder for everything of this session; also makes this process the host of the containers."""
     host.become_test_host()
     old = os.umask(0o022)
-    folder = tempfile.mkdtemp(prefix=TOKEN + "-")
+    folder = tempfile.mkdtemp(prefix=TOKEN + "w-")  # no id is the beginning of its name
     os.chmod(folder, 0o755)
     yield folder
     os.umask(old)
