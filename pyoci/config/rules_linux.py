@@ -56,6 +56,11 @@ def _mount_namespace(config: "Config", linux: "Linux", found: list[Fault]) -> No
         found.append(
             Fault(".root.readonly", "unable to make the root read-only without a private MNT namespace", fix)
         )
+    if linux.get("devices"):
+        found.append(Fault(".linux.devices", "unable to make devices without a private MNT namespace", fix))
+    if config.get("process", {}).get("terminal"):
+        message = "unable to give a terminal without a private MNT namespace"
+        found.append(Fault(".process.terminal", message, fix))
     if linux.get("rootfsPropagation"):
         message = "unable to set the root's propagation without a private MNT namespace"
         found.append(Fault(".linux.rootfsPropagation", message, fix))

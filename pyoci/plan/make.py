@@ -14,6 +14,7 @@ from pyoci.plan.process import make_process
 from pyoci.plan.records import Plan
 from pyoci.plan.rootfs import make_devices, make_restrictions
 from pyoci.tables.mount_options import MS_PRIVATE, MS_REC, MS_SHARED, MS_SLAVE, MS_UNBINDABLE, PROPAGATIONS
+from pyoci.tables.rootfs import PTMX_LINK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def make_plan(
         _without_mount_namespace(plan, rootfs)
     plan.join_index = _join_index(plan)
     plan.delegate_to = host_uid_of_delegation(config, facts.layout.mode, plan.namespaces)
+    for index, device in enumerate(linux.get("devices", [])):
+        if device["path"] == PTMX_LINK[0]:
+            plan.warnings.append(".linux.devices[%d]: /dev/ptmx is always a link to pts/ptmx" % index)
     if "process" in config:
         plan.process, warnings = make_process(config, facts.capabilities, container_id)
         plan.warnings.extend(warnings)
@@ -98,7 +102,7 @@ def _cgroup_directories(plan: Plan, facts: "Facts") -> "list[tuple[Hierarchy, st
 
 def _without_mount_namespace(plan: Plan, rootfs: str) -> None:
     plan.rootfs = [*_names(plan), OpenRoot(".root.path", rootfs), *_working_directory(plan.config)]
-    plan.jail = [*_console(plan.config), *_sysctls(plan.config), ChangeRoot(".root.path", rootfs)]
+    plan.jail = [*_sysctls(plan.config), ChangeRoot(".root.path", rootfs)]
 
 
 def _join_index(plan: Plan) -> int:

@@ -31,8 +31,11 @@ def space(*entries):
     return lambda config: config["linux"]["namespaces"].extend(entries)
 
 
-def without_space(kind):
+def without_space(kind, terminal=False, device=""):
     def change(config):
+        config["process"]["terminal"] = terminal
+        if device:
+            config["linux"]["devices"] = [{"path": device, "type": "c", "major": 1, "minor": 3}]
         config["linux"]["namespaces"] = [space for space in config["linux"]["namespaces"] if space["type"] != kind]
 
     return change
@@ -100,6 +103,8 @@ REFUSED = [
     (without_space("mount"), ".linux.maskedPaths", "without a private MNT namespace"),
     (without_space("mount"), ".linux.readonlyPaths", "without a private MNT namespace"),
     (without_space("mount"), ".mounts", "without a private MNT namespace"),
+    (without_space("mount", terminal=True), ".process.terminal", "without a private MNT namespace"),
+    (without_space("mount", device="/dev/a"), ".linux.devices", "without a private MNT namespace"),
     (without_space("mount"), ".root.readonly", "without a private MNT namespace"),
     (linux(maskedPaths=["/proc/x", "//"]), ".linux.maskedPaths[1]", "the root itself"),
     (linux(readonlyPaths=["/"]), ".linux.readonlyPaths[0]", "the root itself"),

@@ -176,3 +176,9 @@ def test_no_new_keyring_leaves_the_caller_s():
 
 def test_the_root_directory_needs_no_making():
     assert MakeDirectory not in kinds(plan_of(config_of(process={"cwd": "/"})).rootfs)
+
+
+def test_a_configured_ptmx_is_told_to_have_no_effect():
+    devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]
+    plan = plan_of(config_of(devices=devices))
+    assert plan.warnings == [".linux.devices[0]: /dev/ptmx is always a link to pts/ptmx"]
