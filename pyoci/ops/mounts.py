@@ -8,6 +8,7 @@ from pyoci.errors import OperationError, SyscallError, errno_text
 from pyoci.kernel.mount import (
     AT_FDCWD,
     AT_RECURSIVE,
+    MOUNT_ATTR__ATIME,
     MOUNT_ATTR_RDONLY,
     MS_REC,
     MS_REMOUNT,
@@ -76,6 +77,8 @@ class MountAttributes:
         text = ""
         if self.set:
             text += " " + _words(self.set)
+        if self.clear & ~self.set & ~MOUNT_ATTR__ATIME:
+            text += " and no other attribute" if self.set else " without any attribute"
         if self.recursive_set or self.recursive_clear:
             text += ", whole tree: set %s clear %s" % (_words(self.recursive_set), _words(self.recursive_clear))
         for flags in self.propagation:
@@ -129,6 +132,8 @@ class AttachFilesystem:
     def describe(self) -> str:
         """As `mount tmpfs on /dev (mode=755 size=65536k) nosuid`."""
         words = " ".join(self.data + self.superblock)
+        if self._takes_mode_of_covered():
+            words = (words + " mode of the directory it covers, if there").lstrip()
         return "mount %s on %s%s%s%s" % (
             self.filesystem,
             self.destination,
@@ -141,7 +146,7 @@ class AttachFilesystem:
         """Make the filesystem detached, then attach it on the very directory that was opened."""
         real = self.filesystem in ("proc", "sysfs")
         data = self.data
-        if self.filesystem == "tmpfs" and not any(word.startswith("mode=") for word in data):
+        if self._takes_mode_of_covered():
             data += _mode_of_covered(ctx, self.destination)
         target_fd = open_mountpoint(ctx, self.destination, directory=True, real=real)
         check_not_over_proc(target_fd, self.destination, self.filesystem == "proc")
@@ -159,6 +164,9 @@ class AttachFilesystem:
         else:
             os.close(mount_fd)
         os.close(target_fd)
+
+    def _takes_mode_of_covered(self) -> bool:
+        return self.filesystem == "tmpfs" and not any(word.startswith("mode=") for word in self.data)
 
     def _make(self, data: tuple[str, ...]) -> int:
         try:

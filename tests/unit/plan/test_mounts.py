@@ -194,3 +194,14 @@ def test_cgroup_v1_with_a_namespace_mounts_the_hierarchies_and_names_none_for_a_
 def test_a_writable_cgroup_v1_mount_is_not_sealed():
     _, seal = steps_of(mount_of("/sys/fs/cgroup", "cgroup"), layout=LEGACY)
     assert seal == []
+
+
+def test_a_bind_says_that_it_clears_what_is_not_named():
+    words = {
+        (): "bind /s on /d",
+        ("ro",): "bind /s on /d rdonly and no other attribute",
+        ("rw",): "bind /s on /d without any attribute",
+    }
+    for options, text in words.items():
+        plan = plan_of(config_of([mount_of("/d", "bind", "/s", ["bind", *options])]))
+        assert [step.describe() for step in plan.rootfs if step.where == ".mounts[0]"] == [text]
