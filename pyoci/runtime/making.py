@@ -10,7 +10,7 @@ from errno import ENOENT, ENOSPC
 
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import dump
-from pyoci.errors import OperationError, PyociError, StateError, SyscallError, UsageError, errno_text
+from pyoci.errors import OperationError, PyociError, StateError, SyscallError, errno_text
 from pyoci.hooks import run_hook
 from pyoci.init.channel import (
     CGROUP,
@@ -29,7 +29,7 @@ from pyoci.init.channel import (
 )
 from pyoci.init.enter import spawn
 from pyoci.init.job import Job
-from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range, prlimit
+from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
 from pyoci.plan.make import make_plan
 from pyoci.protection import require_protection
 from pyoci.runtime import interrupts
@@ -50,7 +50,9 @@ from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, read_facts
 from pyoci.runtime.idmap import write_maps
+from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
+from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
@@ -71,7 +73,9 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
     options = call.options
     container_id = check_id(call.arguments[0])  # before it makes a cgroup's name, or the error blames that
-    inherited = _inherited(options)  # before anything is opened: a missing one must not be filled by ours
+    inherited = inherited_descriptors(
+        options
+    )  # before anything is opened: a missing one must not be filled by ours
     check_kernel()
     require_protection()
     bundle = open_bundle(
@@ -80,7 +84,8 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         name=options.get("config") or "config.json",
         systemd=call.systemd_cgroup,
     )
-    _check_terminal(bundle, options, detached=waits_for_start or bool(options.get("detach")))
+    terminal = bundle.config.get("process", {}).get("terminal", False)
+    check_terminal(terminal, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
     config = bundle.config
     linux = config.get("linux", {})
@@ -102,11 +107,9 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         no_pivot=bool(options["no_pivot"]),
         keyring=not options["no_new_keyring"],
     )
-    sockets = _activation_sockets()
+    sockets = activation_sockets()
     if plan.process is not None and sockets:
-        # a configured one would come first, and the program would read that
-        given = [entry for entry in plan.process.env if not entry.startswith(("LISTEN_FDS=", "LISTEN_PID="))]
-        plan.process.env = [*given, "LISTEN_FDS=%d" % sockets, "LISTEN_PID=1"]
+        plan.process.env = announce_sockets(plan.process.env, sockets, pid=1)
     for warning in plan.warnings + cgroup.warnings:
         call.log.warning(warning)
     making = Making(call, bundle, plan, inherited)
@@ -117,21 +120,6 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         making.undo(error)
         raise
     return making
-
-
-def _check_terminal(bundle: "Bundle", options: "dict[str, Any]", *, detached: bool) -> None:
-    terminal = bundle.config.get("process", {}).get("terminal", False)
-    socket = options["console_socket"]
-    if terminal and detached and not socket:
-        raise UsageError(
-            "cannot allocate tty if pyoci will detach without setting console socket",
-            fix="pass --console-socket, or set .process.terminal to false",
-        )
-    if socket and not (terminal and detached):
-        raise UsageError(
-            "cannot use console socket if pyoci will not detach or allocate tty",
-            fix="drop --console-socket, or set .process.terminal to true",
-        )
 
 
 class Making:
@@ -229,7 +217,10 @@ class Making:
             cgroup.delegate(self.plan.delegate_to)
         self.record.save(self.directory)  # from here on what is in the cgroup is ours, and may be killed
         self._spawn()
-        self._set_from_outside()  # while the child waits for its cgroup: later it may have other ids
+        if self.plan.process is not None:
+            set_from_outside(
+                self.init_pid, self.plan.process
+            )  # while the child waits for its cgroup: later it may have other ids
         self._send_cgroup()
         self._converse()
         self._save_made()
@@ -283,22 +274,6 @@ class Making:
             pass  # the child is dead; what it said of it is read below
         for fd in fds:
             os.close(fd)
-
-    def _set_from_outside(self) -> None:
-        """What needs the host's rights even when the container has a user namespace."""
-        process = self.plan.process
-        if process is None:
-            return
-        if process.oom_score_adj is not None:
-            _write_oom_score(self.init_pid, process.oom_score_adj)
-        for limit in process.rlimits:
-            if not limit.late:
-                try:
-                    prlimit(self.init_pid, limit.number, limit.soft, limit.hard, detail=limit.name)
-                except SyscallError as error:
-                    raise explain(
-                        {"attempt": "setting " + limit.name, "where": limit.where, **_fields(error)}
-                    ) from None
 
     def _converse(self) -> None:
         """Answer the child until it is READY."""
@@ -428,49 +403,12 @@ def _close_all(descriptors: list[int]) -> None:
             os.close(fd)
 
 
-def _inherited(options: "dict[str, Any]") -> int:
-    """How many descriptors above 2 the program inherits.  UsageError when one of them is not open."""
-    count = int(options["preserve_fds"] or 0) + _activation_sockets()
-    for fd in range(3, 3 + count):
-        try:
-            os.fstat(fd)
-        except OSError as error:
-            raise UsageError(
-                "unable to stat preserved-fd %d (of %d): %s" % (fd, count, errno_text(error.errno or 0)),
-                where="--preserve-fds",
-            ) from None
-    return count
-
-
-def _activation_sockets() -> int:
-    """How many sockets systemd passes to us for the program (sd_listen_fds(3)); they come first."""
-    number = os.environ.get("LISTEN_FDS", "")
-    if not number.isascii() or not number.isdigit() or os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return 0
-    return int(number)
-
-
 def _fields(error: SyscallError) -> "dict[str, object]":
     return {"call": error.call, "detail": error.detail, "errno": error.errno}
 
 
 def _state_error(directory: "Directory", error: OSError) -> StateError:
     return StateError("state directory %s: %s" % (directory.path, errno_text(error.errno or ENOENT)))
-
-
-def _write_oom_score(pid: int, value: int) -> None:
-    try:
-        fd = os.open("/proc/%d/oom_score_adj" % pid, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"%d" % value)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise OperationError(
-            "setting oom_score_adj to %d: %s" % (value, errno_text(error.errno or 0)),
-            where=".process.oomScoreAdj",
-            fix="a value below the caller's own needs CAP_SYS_RESOURCE",
-        ) from None
 
 
 def _remove_quietly(path: str) -> None:

@@ -1,24 +1,18 @@
 """`pyoci run ID`: create, start, wait and delete in one."""
 
-import _signal
-import os
-from errno import ESRCH
-
 from pyoci.errors import PyociError
 from pyoci.init.channel import FAILED
 from pyoci.kernel.process import PR_SET_CHILD_SUBREAPER, prctl
 from pyoci.runtime import interrupts
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import explain
+from pyoci.runtime.foreground import forward_signals, wait_for
 from pyoci.runtime.making import make
 from pyoci.runtime.start import run_poststart
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.call import Call
-    from pyoci.runtime.making import Making
-
-_NOT_FORWARDED = frozenset((_signal.SIGCHLD, _signal.SIGURG, _signal.SIGKILL, _signal.SIGSTOP, _signal.SIGPIPE))
 
 
 def main(call: "Call") -> int:
@@ -30,7 +24,7 @@ def main(call: "Call") -> int:
     making = make(call, waits_for_start=False)
     try:
         if not detach:
-            _forward_signals(making)
+            forward_signals(making.init_pidfd)
         if making.console_fd >= 0:
             from pyoci.runtime.terminal import Relay
 
@@ -56,36 +50,9 @@ def main(call: "Call") -> int:
             relay.close()
         making.undo(error)
         raise
-    status = _wait(making.init_pid)
+    status = wait_for(making.init_pid)
     if relay is not None:
         relay.close()
     if not call.options["keep"]:
         destroy(making.directory, making.record, call.log)
     return status
-
-
-def _forward_signals(making: "Making") -> None:
-    """Every signal that a program can catch goes on to init."""
-
-    def forward(number: int, frame: object) -> None:
-        try:
-            _signal.pidfd_send_signal(making.init_pidfd, number)
-        except OSError as error:
-            if error.errno != ESRCH:
-                raise
-
-    for number in range(1, 65):
-        if number not in _NOT_FORWARDED:
-            try:
-                _signal.signal(number, forward)
-            except (OSError, ValueError):
-                continue  # the two that the C library keeps for itself
-
-
-def _wait(init_pid: int) -> int:
-    """Reap whatever falls to us until init has ended; its exit status as a shell gives it."""
-    while True:
-        pid, status = os.waitpid(-1, 0)
-        if pid == init_pid:
-            code = os.waitstatus_to_exitcode(status)
-            return code if code >= 0 else 128 - code
