@@ -272,7 +272,6 @@ _ROWS = (
         "Run one more process in a container.",
         _EXEC,
         stops=True,
-        works=False,
     ),
     Command(
         "ps",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 MAX_GROUPS = 65536  # NGROUPS_MAX of Linux
 CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 MAX_TERMINAL = 65535  # struct winsize holds unsigned shorts
+MAX_CPU = 65535
 
 
 def _environment(process: "Process", at: str, found: list[Fault]) -> None:
@@ -89,7 +90,23 @@ def _groups(process: "Process", at: str, found: list[Fault]) -> None:
         found.append(Fault(at + ".user.additionalGids", message, "at most %d" % MAX_GROUPS))
 
 
-RULES = (_environment, _rlimits, _capabilities, _scheduler, _terminal, _groups)
+def _affinity(process: "Process", at: str, found: list[Fault]) -> None:
+    affinity = process.get("execCPUAffinity")
+    if not affinity:
+        return
+    for key in ("initial", "final"):
+        path = "%s.execCPUAffinity.%s" % (at, key)
+        text: str = affinity.get(key, "")  # type: ignore[assignment]
+        for part in text.split(",") if text.strip() else ():
+            first, _, last = part.partition("-")
+            low, high = int(first), int(last or first)
+            if high < low:
+                found.append(Fault(path, "CPU range %s ends before it begins" % quoted(part.strip()), "as 0-3"))
+            elif high > MAX_CPU:
+                found.append(Fault(path, "no machine has a CPU %d" % high, "at most %d" % MAX_CPU))
+
+
+RULES = (_environment, _rlimits, _capabilities, _scheduler, _terminal, _groups, _affinity)
 
 
 def process_faults(process: "Process", at: str, found: list[Fault]) -> None:

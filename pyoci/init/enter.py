@@ -25,7 +25,7 @@ from pyoci.tables.namespaces import CLONE_FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.init.job import Job
+    from pyoci.init.job import ExecJob, Job
 
 SIGKILL = 9
 
@@ -72,7 +72,7 @@ def _made_later(flags: int) -> int:
     return CLONE_NEWCGROUP | (CLONE_NEWIPC if flags & CLONE_NEWUSER else 0)
 
 
-def start_child(job: "Job") -> None:
+def start_child(job: "Job | ExecJob") -> None:
     """The first things any child does: no more imports, die with the runtime, not traceable (CVE-2016-9962)."""
     freeze_imports()
     prctl(PR_SET_PDEATHSIG, SIGKILL)
@@ -82,7 +82,7 @@ def start_child(job: "Job") -> None:
         os._exit(1)
 
 
-def _orphaned(job: "Job") -> bool:
+def _orphaned(job: "Job | ExecJob") -> bool:
     """Whether the runtime ended before PR_SET_PDEATHSIG took effect: its end of the channel is closed then."""
     poller = select.poll()
     poller.register(job.channel.fileno(), 0)

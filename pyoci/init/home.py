@@ -9,6 +9,13 @@ from pyoci.kernel.path import open_in_root
 LARGEST_PASSWD = 1 << 20
 
 
+def with_home(env: list[str], home: str) -> list[str]:
+    """`env`, with HOME where it has none or an empty one."""
+    if not home or any(entry.startswith("HOME=") and len(entry) > len("HOME=") for entry in env):
+        return env
+    return [entry for entry in env if entry != "HOME="] + ["HOME=" + home]
+
+
 def home_of(root_fd: int, uid: int) -> str:
     """The home directory of `uid`, `/` when the image does not say (passwd(5)).
 

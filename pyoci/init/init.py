@@ -18,7 +18,7 @@ from pyoci.init.channel import (
     Channel,
     accept,
 )
-from pyoci.init.home import home_of
+from pyoci.init.home import home_of, with_home
 from pyoci.init.lookup import find_program
 from pyoci.init.report import failing, make_report, report_and_exit
 from pyoci.init.stdio import adopt_standard_streams
@@ -82,8 +82,7 @@ def run(job: "Job", *, new_user: bool) -> None:
     if plan.process is not None:
         identity.assume(plan.process, keep_admin=_filter_needs_admin(job))
         prctl(PR_SET_PDEATHSIG, SIGKILL)
-        if home and not any(entry.startswith("HOME=") and len(entry) > len("HOME=") for entry in plan.process.env):
-            plan.process.env = [entry for entry in plan.process.env if entry != "HOME="] + ["HOME=" + home]
+        plan.process.env = with_home(plan.process.env, home)
         with failing("identity", "looking up the program", ".process.args[0]"):
             path = find_program(plan.process.args[0], plan.process.env)
     job.channel.send(READY)

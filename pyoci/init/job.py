@@ -4,7 +4,38 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Hook
     from pyoci.init.channel import Channel
-    from pyoci.plan.records import Plan
+    from pyoci.plan.records import Plan, ProcessSetup
+
+
+class ExecJob:
+    """One more process for a container that is there.
+
+    channel, runtime_channel, filter_program, filter_flags, last_fd: as in Job.  init_pidfd: the container's init.
+    kinds: the clone flags of the namespaces to join, all at once.  root_fd: init's root where the container has
+    no mount namespace, else -1.  terminal: whether the process gets a pty, of `size` (rows, columns) or None.
+    sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).
+    """
+
+    __slots__ = (
+        "channel", "filter_flags", "filter_program", "init_pidfd", "kinds", "last_fd", "process", "root_fd",
+        "runtime_channel", "size", "sockets", "terminal",
+    )  # fmt: skip
+
+    def __init__(
+        self, process: "ProcessSetup", channel: "Channel", runtime_channel: "Channel", init_pidfd: int, kinds: int
+    ) -> None:
+        self.process = process
+        self.channel = channel
+        self.runtime_channel = runtime_channel
+        self.init_pidfd = init_pidfd
+        self.kinds = kinds
+        self.root_fd = -1
+        self.filter_program: bytes | None = None
+        self.filter_flags = 0
+        self.last_fd = 2
+        self.sockets = 0
+        self.terminal = False
+        self.size: tuple[int, int] | None = None
 
 
 class Job:

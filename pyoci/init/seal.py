@@ -7,6 +7,7 @@ import _signal
 import os
 
 from pyoci.errors import SyscallError, errno_text
+from pyoci.init.channel import FAILED
 from pyoci.init.diagnose import missing_part
 from pyoci.init.report import failing
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, PreparedExec, close_range, prlimit, reset_signals
@@ -16,13 +17,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from pyoci.init.channel import Channel
     from pyoci.plan.records import ProcessSetup
 
 EXIT_NOT_EXECUTED = 255
 
 
-def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int, *, last_fd: int) -> "NoReturn":
-    """Become the container's program.  When execve fails, its words go to standard error and the status is 255."""
+def become(
+    process: "ProcessSetup",
+    path: str,
+    program: bytes | None,
+    flags: int,
+    *,
+    last_fd: int,
+    reports: "Channel | None" = None,
+) -> "NoReturn":
+    """Become the container's program.
+
+    When execve fails the status is 255, and its words go over the channel `reports`, where the filter lets them,
+    else to standard error.
+    """
     ready = PreparedExec(
         os.fsencode(path), [os.fsencode(word) for word in process.args], [os.fsencode(word) for word in process.env]
     )
@@ -42,6 +56,15 @@ def become(process: "ProcessSetup", path: str, program: bytes | None, flags: int
         ready.run()
     except SyscallError as error:
         number = error.errno or 0
+        if reports is not None:
+            try:
+                text = (complaint + errno_text(number).encode() + missing_part(path, number)).decode(
+                    "utf-8", "replace"
+                )
+                reports.write(FAILED, {"message": text, "where": ".process.args[0]"})
+                os._exit(EXIT_NOT_EXECUTED)
+            except OSError:
+                pass
         os.write(2, complaint + errno_text(number).encode() + missing_part(path, number) + b"\n")
     os._exit(EXIT_NOT_EXECUTED)
 

@@ -48,6 +48,8 @@ def make_process(config: "Config", known_capabilities: int, container_id: str) -
     if "ioPriority" in process:
         priority = process["ioPriority"]
         setup.io_priority = IOPRIO_CLASSES[priority["class"]] << IOPRIO_CLASS_SHIFT | priority.get("priority", 0)
+    affinity = process.get("execCPUAffinity", {})
+    setup.affinity = _cpus(affinity.get("initial", "")), _cpus(affinity.get("final", ""))
     linux = config.get("linux", {})
     if "memoryPolicy" in linux:
         setup.memory_policy = _memory_policy(linux["memoryPolicy"])
@@ -111,6 +113,16 @@ def _scheduler(scheduler: "Scheduler") -> tuple[int, int, int, int, tuple[int, i
         scheduler.get("priority", 0),
         (scheduler.get("runtime", 0), scheduler.get("deadline", 0), scheduler.get("period", 0)),
     )
+
+
+def _cpus(text: str) -> list[range]:
+    """The ranges of a list such as `0-3,7`."""
+    ranges = []
+    for part in text.split(","):
+        if part.strip():
+            first, _, last = part.partition("-")
+            ranges.append(range(int(first), int(last or first) + 1))
+    return ranges
 
 
 def _memory_policy(policy: "MemoryPolicy") -> tuple[int, bytes, int]:

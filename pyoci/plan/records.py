@@ -75,12 +75,13 @@ class ProcessSetup:
 
     Capability sets are bit masks.  scheduler is (policy, flags, nice, priority, (runtime, deadline, period));
     io_priority the value for ioprio_set(2); memory_policy (mode, node mask, bits).  None: leave as it is.
+    affinity: the CPUs before and after joining the cgroup, for `exec`; empty: not set.
     """
 
     __slots__ = (
-        "ambient", "args", "bounding", "cwd", "effective", "env", "gid", "groups", "inheritable", "io_priority",
-        "keyring", "memory_policy", "no_new_privileges", "oom_score_adj", "permitted", "personality", "rlimits",
-        "scheduler", "uid", "umask",
+        "affinity", "ambient", "args", "bounding", "cwd", "effective", "env", "gid", "groups", "inheritable",
+        "io_priority", "keyring", "memory_policy", "no_new_privileges", "oom_score_adj", "permitted", "personality",
+        "rlimits", "scheduler", "uid", "umask",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -104,6 +105,7 @@ class ProcessSetup:
         self.memory_policy: tuple[int, bytes, int] | None = None
         self.personality: int | None = None
         self.keyring = ""
+        self.affinity: tuple[list[range], list[range]] = ([], [])
 
 
 class Plan:

@@ -33,6 +33,7 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 ANCHOR = "anchor"
 CGROUP = "cgroup"
+SECCOMP_CACHE = ".seccomp"  # below the state root; no id begins with a dot
 _FILES = (START_SOCKET, CONFIG, CONFIG + ".new", STATE + ".new", ANCHOR, CGROUP, STATE)
 
 

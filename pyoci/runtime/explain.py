@@ -79,10 +79,10 @@ def explain(report: "dict[str, Any]") -> PyociError:
     return OperationError(PREFIX + message, where=where, cause=cause, fix=fix)
 
 
-def died(pid_status: int | None) -> OperationError:
+def died(pid_status: int | None, who: str = "init process") -> OperationError:
     """The child is gone without a word."""
     if pid_status is None:
-        return OperationError(PREFIX + "the init process ended without a report")
+        return OperationError(PREFIX + "the %s ended without a report" % who)
     code = os.waitstatus_to_exitcode(pid_status)
     how = "exit status %d" % code if code >= 0 else "signal %d" % -code
-    return OperationError(PREFIX + "the init process ended without a report: " + how)
+    return OperationError(PREFIX + "the %s ended without a report: %s" % (who, how))

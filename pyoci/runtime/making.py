@@ -39,6 +39,7 @@ from pyoci.runtime.container import (
 )
 from pyoci.runtime.container import (
     CONFIG,
+    SECCOMP_CACHE,
     START_SOCKET,
     Record,
     boot_id,
@@ -65,8 +66,6 @@ if TYPE_CHECKING:
     from pyoci.plan.records import Plan
     from pyoci.runtime.bundle import Bundle
     from pyoci.runtime.container import Directory
-
-SECCOMP_CACHE = ".seccomp"
 
 
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
