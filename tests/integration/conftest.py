@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import tempfile
 import time
 
@@ -168,3 +169,36 @@ def inspect(run):
 def cgroup_dir():
     """cgroup_dir(pid, controller) -> the directory of a process in that hierarchy."""
     return host.cgroup_of
+
+
+@pytest.fixture
+def console(work):
+    """A listening socket; console(folder) -> (path, function that returns the pty's master)."""
+    servers = []
+
+    def make(path=None):
+        path = path or os.path.join(work, "console.sock")
+        server = socket.socket(socket.AF_UNIX)
+        servers.append(server)
+        folder = os.open(os.path.dirname(path), os.O_PATH)
+        server.bind("/proc/self/fd/%d/%s" % (folder, os.path.basename(path)))
+        os.close(folder)
+        server.listen()
+        server.settimeout(10)
+
+        def receive():
+            peer, _ = server.accept()
+            with peer:
+                peer.settimeout(10)
+                data, descriptors, _, _ = socket.recv_fds(peer, 4096, 8)
+                rest = peer.recv(10)
+            assert data
+            assert rest == b""
+            assert len(descriptors) == 1
+            return descriptors[0]
+
+        return path, receive
+
+    yield make
+    for server in servers:
+        server.close()
