@@ -6,6 +6,7 @@
         cgroup               symlink: the cgroup driver's record; both survive a damaged state.json
         config.json          the bytes of the bundle's config at the time of create
         start.sock           exists from create to start: init listens on it
+        notify/notify.sock   only where NOTIFY_SOCKET asked for it; the container sees the directory
 
 The record is written before the first cgroup, mount or process exists and removed last, so that a kill -9 at
 any moment leaves something that `delete --force` finds.
@@ -33,6 +34,8 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 ANCHOR = "anchor"
 CGROUP = "cgroup"
+NOTIFY = "notify"  # a directory, and
+NOTIFY_SOCKET = "notify.sock"  # the socket in it
 SECCOMP_CACHE = ".seccomp"  # below the state root; no id begins with a dot
 _FILES = (START_SOCKET, CONFIG, CONFIG + ".new", STATE + ".new", ANCHOR, CGROUP, STATE)
 
@@ -147,6 +150,10 @@ class Directory:
             self._remove_what_else_is_there()
 
     def _remove_what_else_is_there(self) -> None:
+        try:
+            os.unlink(NOTIFY + "/" + NOTIFY_SOCKET, dir_fd=self.fd)
+        except OSError:
+            pass
         for name in os.listdir(self.fd):
             try:
                 os.unlink(name, dir_fd=self.fd)

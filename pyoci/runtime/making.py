@@ -72,9 +72,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
     options = call.options
     container_id = check_id(call.arguments[0])  # before it makes a cgroup's name, or the error blames that
-    inherited = inherited_descriptors(
-        options
-    )  # before anything is opened: a missing one must not be filled by ours
+    inherited = inherited_descriptors(options)  # before anything is opened that could fill a missing one
     check_kernel()
     require_protection()
     bundle = open_bundle(
@@ -87,6 +85,11 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     check_terminal(terminal, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
     config = bundle.config
+    notifies = bool(os.environ.get("NOTIFY_SOCKET"))
+    if notifies:
+        from pyoci.runtime.notify import with_notify
+
+        config = with_notify(config, "%s/%s" % (call.root, container_id))
     linux = config.get("linux", {})
     cgroup = Cgroup.for_container(
         facts.layout,
@@ -112,6 +115,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     for warning in plan.warnings + cgroup.warnings:
         call.log.warning(warning)
     making = Making(call, bundle, plan, inherited)
+    making.notifies = notifies
     making.prepare()
     try:
         making.run(waits_for_start=waits_for_start)
@@ -133,6 +137,7 @@ class Making:
         "init_pid",
         "init_pidfd",
         "job",
+        "notifies",
         "plan",
         "record",
     )
@@ -144,6 +149,7 @@ class Making:
         self.init_pid = 0
         self.init_pidfd = -1
         self.console_fd = -1
+        self.notifies = False
         self.channel, child_channel = channel_pair()
         proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.job = Job(plan, child_channel, self.channel, proc_fd)
@@ -166,6 +172,10 @@ class Making:
             self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
+            if self.notifies:
+                from pyoci.runtime.notify import make_place
+
+                make_place(self.directory)
         except BaseException as error:
             self._close_handles()
             self.directory.remove()

@@ -1,8 +1,11 @@
 """`pyoci run ID`: create, start, wait and delete in one."""
 
+import _signal
+import os
+
 from pyoci.errors import PyociError
 from pyoci.init.channel import FAILED
-from pyoci.kernel.process import PR_SET_CHILD_SUBREAPER, prctl
+from pyoci.kernel.process import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 from pyoci.runtime import interrupts
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import explain
@@ -13,6 +16,8 @@ from pyoci.runtime.start import run_poststart
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.call import Call
+    from pyoci.runtime.making import Making
+    from pyoci.runtime.notify import Relay
 
 
 def main(call: "Call") -> int:
@@ -30,6 +35,7 @@ def main(call: "Call") -> int:
 
             relay = Relay()
             relay.open(making.console_fd)
+        notifier = _notifier(making)
         making.release()
         with interrupts.interruptible():
             name, report, _ = making.channel.receive()  # the end of file comes with execve
@@ -39,6 +45,8 @@ def main(call: "Call") -> int:
             raise PyociError("process property must not be empty", where=".process")
         with interrupts.interruptible():
             run_poststart(making.record)
+        if notifier is not None:
+            _notify(notifier, making, detach=detach)
         if detach:
             return 0
         interrupts.release()
@@ -56,3 +64,25 @@ def main(call: "Call") -> int:
     if not call.options["keep"]:
         destroy(making.directory, making.record, call.log)
     return status
+
+
+def _notifier(making: "Making") -> "Relay | None":
+    if not making.notifies:
+        return None
+    from pyoci.runtime.notify import Relay
+
+    return Relay(making.directory)
+
+
+def _notify(notifier: "Relay", making: "Making", *, detach: bool) -> None:
+    """Pass READY= on: detached before we return, else by a process of its own, since we serve the program."""
+    if detach:
+        with interrupts.interruptible():
+            notifier.until_ready(making.init_pid, making.init_pidfd)
+    elif os.fork() == 0:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals())  # one of us passes them on
+        prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
+        try:
+            notifier.until_ready(making.init_pid, making.init_pidfd)
+        finally:
+            os._exit(0)

@@ -5,7 +5,7 @@ import select
 
 from pyoci.errors import StateError
 from pyoci.init.channel import ACCEPTED, FAILED, START, connect
-from pyoci.runtime.container import START_SOCKET, load_record, open_directory
+from pyoci.runtime.container import NOTIFY, START_SOCKET, load_record, open_directory
 from pyoci.runtime.status import CREATED, PAUSED, RUNNING, STOPPED, open_init, status_of
 
 TYPE_CHECKING = False
@@ -21,8 +21,17 @@ def main(call: "Call") -> int:
     _check_status(status_of(directory, record, sure=False))  # release() finds out
     if not record.values.get("hasProcess", True):
         raise StateError("process property must not be empty", where=".process", cause="config.json had no process")
+    relay = None
+    if os.environ.get("NOTIFY_SOCKET") and directory.exists(NOTIFY):
+        from pyoci.runtime.notify import Relay
+
+        relay = Relay(directory)
     release(directory, record)
     run_poststart(record)
+    if relay is not None:
+        pidfd = open_init(record)
+        if pidfd >= 0:
+            relay.until_ready(record.values["pid"], pidfd)
     return 0
 
 
