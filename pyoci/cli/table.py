@@ -281,7 +281,6 @@ _ROWS = (
         "List the processes of a container.",
         (_TABLE_FORMAT,),
         stops=True,
-        works=False,
     ),
     Command(
         "events",
@@ -295,8 +294,8 @@ _ROWS = (
         ),
         works=False,
     ),
-    Command("pause", "ID", 1, 1, "Suspend all processes of a container.", works=False),
-    Command("resume", "ID", 1, 1, "Resume a paused container.", works=False),
+    Command("pause", "ID", 1, 1, "Suspend all processes of a container."),
+    Command("resume", "ID", 1, 1, "Resume a paused container."),
     Command("update", "ID", 1, 1, "Change the limits of a container.", _UPDATE, works=False),
     Command("checkpoint", "ID", 1, 1, "Save a running container to disk.", _CHECKPOINT, works=False),
     Command("restore", "ID", 1, 1, "Bring a saved container back.", _RESTORE, works=False),
