@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from pyoci.cgroup.journal import Journal
     from pyoci.cgroup.layout import Layout, Mode
     from pyoci.cgroup.limit import Limit, Resources
 
@@ -181,12 +182,24 @@ class Cgroup:
         self._apply(limit for limit in self.limits if not limit.early)
 
     def update(self, resources: "Resources") -> None:
-        """Write the values of another `resources` document; device rules are never touched again."""
+        """Write the values of another `resources` document; device rules are never touched again.
+
+        When one is refused, those that were written get their old values back.  Raises OperationError.
+        """
+        from pyoci.cgroup.journal import Journal
+
         if self.mode == "unified":
             self._controllers = tuple(tree.read(self.directories[0].path + "/cgroup.controllers").split())
-        self._apply(self._make_limits(resources, devices=False))
+        journal = Journal()
+        try:
+            self._apply(self._make_limits(resources, devices=False), journal)
+        except OperationError as error:
+            kept = journal.undo()
+            if kept:
+                error.cause = "%s; and these could not be set back: %s" % (error.cause, ", ".join(kept))
+            raise
 
-    def _apply(self, limits: "Iterable[Limit]") -> None:
+    def _apply(self, limits: "Iterable[Limit]", journal: "Journal | None" = None) -> None:
         """Apply in order; the directory of the record before stays open, since its neighbours share it."""
         place: Place | None = None
         try:
@@ -196,7 +209,7 @@ class Cgroup:
                     if place is not None:
                         os.close(place.fd)
                         place = None
-                    place = _open_place(directory, limit)
+                    place = _open_place(directory, limit, journal)
                 limit.apply(place)
         finally:
             if place is not None:
@@ -457,10 +470,10 @@ def _refuse_limits(resources: "Resources", *, in_user_namespace: bool, manager: 
         )
 
 
-def _open_place(directory: Directory, limit: "Limit") -> Place:
+def _open_place(directory: Directory, limit: "Limit", journal: "Journal | None") -> Place:
     try:
         fd = os.open(directory.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        return Place(directory.path, fd, noprefix=directory.noprefix)
+        return Place(directory.path, fd, noprefix=directory.noprefix, journal=journal)
     except OSError as error:
         raise OperationError(
             "cannot set %s limit: %s" % (limit.controller, errno_text(error.errno or 0)),

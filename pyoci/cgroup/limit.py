@@ -7,12 +7,15 @@ the kernel's answer (a file that is missing, an order that it refuses) happens i
 import errno
 import os
 
+from pyoci.cgroup import tree
 from pyoci.errors import ConfigError, HostError, OperationError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
+
+    from pyoci.cgroup.journal import Journal
 
     Resources = Mapping[str, Any]
 
@@ -22,19 +25,22 @@ WHERE = ".linux.resources"
 class Place:
     """A cgroup directory that is being written to: its path (for messages) and an open descriptor.
 
-    `noprefix`: a version 1 cpuset mounted such that its files lack `cpuset.`.
+    `noprefix`: a version 1 cpuset mounted such that its files lack `cpuset.`.  `journal` keeps what files held.
     """
 
-    __slots__ = ("fd", "noprefix", "path")
+    __slots__ = ("fd", "journal", "noprefix", "path")
 
-    def __init__(self, path: str, fd: int, *, noprefix: bool = False) -> None:
+    def __init__(self, path: str, fd: int, *, noprefix: bool = False, journal: "Journal | None" = None) -> None:
         self.path = path
         self.fd = fd
         self.noprefix = noprefix
+        self.journal = journal
 
     def write(self, file: str, value: str) -> None:
         """Write `value` to `file` in one write(2), as cgroup files require.  Raises OSError."""
         name = file.partition(".")[2] if self.noprefix else file
+        if self.journal is not None:
+            self.journal.note(self.path, name, value, self.read_or_empty(name), _writer(self.path + "/" + name))
         fd = os.open(name, os.O_WRONLY | os.O_CLOEXEC, dir_fd=self.fd)
         try:
             os.write(fd, value.encode())
@@ -55,6 +61,15 @@ class Place:
             return self.read(file)
         except OSError:
             return ""
+
+
+def _writer(path: str) -> "Callable[[str], None]":
+    """A function that writes the file at any time, also when the directory's descriptor is closed."""
+
+    def write(value: str) -> None:
+        tree.write(path, value)
+
+    return write
 
 
 class Limit:

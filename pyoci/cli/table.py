@@ -296,7 +296,7 @@ _ROWS = (
     ),
     Command("pause", "ID", 1, 1, "Suspend all processes of a container."),
     Command("resume", "ID", 1, 1, "Resume a paused container."),
-    Command("update", "ID", 1, 1, "Change the limits of a container.", _UPDATE, works=False),
+    Command("update", "ID", 1, 1, "Change the limits of a container.", _UPDATE),
     Command("checkpoint", "ID", 1, 1, "Save a running container to disk.", _CHECKPOINT, works=False),
     Command("restore", "ID", 1, 1, "Bring a saved container back.", _RESTORE, works=False),
     Command("mounts", "add|remove ID FILE", 3, 3, "Change the mounts of a running container.", works=False),

@@ -1,0 +1,143 @@
+"""`pyoci update ID`: change the limits of a container that is there."""
+
+import fcntl
+
+from pyoci.config.json_text import dump, parse
+from pyoci.config.load import load_resources
+from pyoci.config.read import read_descriptor, read_document
+from pyoci.errors import HostError, PyociError, StateError, UsageError
+from pyoci.runtime.container import CONFIG, load_record, open_directory
+from pyoci.runtime.kill import NOT_RUNNING, cgroup_of
+from pyoci.runtime.status import CREATING, STOPPED, status_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.call import Call
+    from pyoci.config.types import Resources
+    from pyoci.runtime.container import Directory, Record
+
+_PREFIX = ".linux.resources"
+# option -> where its value stands in a resources document
+_OPTIONS = {
+    "blkio_weight": ("blockIO", "weight"),
+    "cpu_period": ("cpu", "period"),
+    "cpu_quota": ("cpu", "quota"),
+    "cpu_burst": ("cpu", "burst"),
+    "cpu_share": ("cpu", "shares"),
+    "cpu_rt_period": ("cpu", "realtimePeriod"),
+    "cpu_rt_runtime": ("cpu", "realtimeRuntime"),
+    "cpuset_cpus": ("cpu", "cpus"),
+    "cpuset_mems": ("cpu", "mems"),
+    "cpu_idle": ("cpu", "idle"),
+    "memory": ("memory", "limit"),
+    "memory_reservation": ("memory", "reservation"),
+    "memory_swap": ("memory", "swap"),
+    "kernel_memory": ("memory", "kernel"),
+    "kernel_memory_tcp": ("memory", "kernelTCP"),
+    "pids_limit": ("pids", "limit"),
+}
+# Keys whose files the kernel holds to each other: when one changes, all are written.
+_TOGETHER = {"memory": ("limit", "swap", "checkBeforeUpdate"), "cpu": ("quota", "period", "burst")}
+
+
+def main(call: "Call") -> int:
+    """All of it or nothing: a value that is refused sets back what was written before it."""
+    directory = open_directory(call.root, call.arguments[0])
+    record = load_record(directory)
+    changes, name = _changes(call)
+    fcntl.flock(directory.fd, fcntl.LOCK_EX)  # of two at once, the second adds to what the first did
+    record = load_record(directory)
+    status = status_of(directory, record, sure=False)
+    if status in (STOPPED, CREATING):
+        raise StateError(NOT_RUNNING, cause="its status is %s" % status)
+    saved = _saved(directory, record)
+    cgroup = cgroup_of(record)
+    if cgroup.mode == "none":
+        raise HostError("cannot update: the container has no cgroup", cause="cgroups are disabled")
+    try:
+        cgroup.update(to_write(saved, changes))
+    except PyociError as error:
+        error.where = error.where.replace(_PREFIX, name + ": ", 1) if name else error.where
+        raise
+    record.values["resources"] = merged(saved, changes)
+    record.save(directory)
+    return 0
+
+
+def _changes(call: "Call") -> "tuple[Resources, str]":
+    """The document of --resources (then no other option counts, as with runc), or the one the options make."""
+    path = call.options["resources"]
+    if path:
+        name = "standard input" if path == "-" else path
+        data = read_descriptor(0, name) if path == "-" else read_document(path, regular=False)
+        return load_resources(data, call.log.warning, name), name
+    for option in ("l3_cache_schema", "mem_bw_schema"):
+        if call.options[option]:
+            raise HostError(
+                "cannot update Intel RDT: not implemented in this version of pyoci",
+                where="--" + option.replace("_", "-"),
+            )
+    changes: dict[str, dict[str, Any]] = {}
+    for option, (section, key) in _OPTIONS.items():
+        value = call.options[option]
+        if value is not None and value != "":
+            changes.setdefault(section, {})[key] = value
+    if not changes:
+        raise UsageError("nothing to update", fix="name a limit, or give a document with --resources")
+    return load_resources(dump(changes).encode(), call.log.warning, "command line"), ""
+
+
+def _saved(directory: "Directory", record: "Record") -> "Resources":
+    """The limits in force: those of the last update, else of the configuration."""
+    saved = record.values.get("resources")
+    if saved is None:
+        config: Any = parse(directory.read(CONFIG), CONFIG, ours=True)
+        saved = config.get("linux", {}).get("resources", {})
+    return saved  # type: ignore[no-any-return]
+
+
+def to_write(saved: "Resources", changes: "Resources") -> "Resources":
+    """What has to be written for `changes`, with the saved values that the kernel holds to the new ones."""
+    result: dict[str, Any] = {}
+    for section, new in changes.items():
+        if section == "devices":
+            continue  # the rules of a container stay; engines send those they know
+        together = _TOGETHER.get(section)
+        if together is None or not isinstance(new, dict):
+            result[section] = new
+            continue
+        values = dict(new)
+        if any(values.get(key) for key in together):
+            old: dict[str, Any] = saved.get(section, {})  # type: ignore[assignment]
+            for key in together:
+                if not values.get(key) and old.get(key):
+                    values[key] = old[key]
+        if section == "memory":
+            _lift_swap(values, new)
+        result[section] = values
+    return result  # type: ignore[return-value]
+
+
+def _lift_swap(values: "dict[str, Any]", new: "dict[str, Any]") -> None:
+    """No limit on memory means none on memory and swap together, unless one is asked for."""
+    if new.get("limit") == -1 and not new.get("swap"):
+        values["swap"] = -1
+
+
+def merged(saved: "Resources", changes: "Resources") -> "Resources":
+    """The limits in force after `changes`."""
+    result: dict[str, Any] = dict(saved)
+    for section, new in changes.items():
+        if section == "devices":
+            continue
+        old = result.get(section)
+        if isinstance(new, dict) and isinstance(old, dict):
+            values = {**old, **{key: value for key, value in new.items() if value not in (0, "")}}
+        else:
+            values = new  # type: ignore[assignment]
+        if section == "memory":
+            _lift_swap(values, new)  # type: ignore[arg-type]
+        result[section] = values
+    return result  # type: ignore[return-value]
