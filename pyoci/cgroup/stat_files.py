@@ -1,4 +1,4 @@
-"""The forms of the kernel's statistics files (kernel documentation: cgroup-v2, cgroup-v1, accounting/psi): text to numbers.
+"""Text to numbers: the forms of statistics files (kernel documentation: cgroup-v2, cgroup-v1, accounting/psi).
 
 Lines of a form that is not known are passed over, since newer kernels add some.
 """

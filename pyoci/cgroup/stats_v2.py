@@ -48,7 +48,7 @@ def statistics(path: str) -> "dict[str, Any]":
 
 
 def add_pressure(path: str, found: "dict[str, Any]") -> None:
-    """Add `psi` (Linux 4.20) where the cgroup at `path` has it; on a hybrid host that is the version 2 directory."""
+    """Add `psi` (Linux 4.20) where the cgroup has it; on a hybrid host that is the version 2 directory."""
     for key, file in _PRESSURE:
         values = pressure(text_of(path + "/" + file))
         if values is not None:
@@ -71,12 +71,8 @@ def _memory(path: str) -> "dict[str, Any]":
     """`swap` is memory and swap together, as in version 1; `events` is memory.events as it stands."""
     raw = flat(text_of(path + "/memory.stat"))
     usage, limit = (number(text_of("%s/memory.%s" % (path, name))) for name in ("current", "max"))
-    swap = text_of(path + "/memory.swap.current")
-    swap_limit = number(text_of(path + "/memory.swap.max"))
-    together = memory_entry()
-    if swap:
-        both = UNLIMITED if UNLIMITED in (limit, swap_limit) else limit + swap_limit
-        together = memory_entry(both, usage + number(swap))
+    swap, swap_limit = (number(text_of("%s/memory.swap.%s" % (path, name))) for name in ("current", "max"))
+    together = memory_entry(UNLIMITED if UNLIMITED in (limit, swap_limit) else limit + swap_limit, usage + swap)
     return {
         **given({"cache": raw.get("file")}),
         "usage": memory_entry(limit, usage, number(text_of(path + "/memory.peak"))),

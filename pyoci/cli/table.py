@@ -292,7 +292,6 @@ _ROWS = (
             Option("interval", "", DURATION, 5.0, "DURATION", "time between two statistics (default: 5s)"),
             Option("stats", "", FLAG, False, "", "print the statistics once and exit"),
         ),
-        works=False,
     ),
     Command("pause", "ID", 1, 1, "Suspend all processes of a container."),
     Command("resume", "ID", 1, 1, "Resume a paused container."),

@@ -4,7 +4,6 @@ Ends when the last process of the container is gone, or nobody reads any more.
 """
 
 import _signal
-import os
 import select
 from time import monotonic
 
