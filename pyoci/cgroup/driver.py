@@ -345,10 +345,10 @@ class Cgroup:
         freezer.freeze(directory.path, unified=directory.unified)
 
     def thaw(self) -> None:
-        """Let every process run on; fine when none was stopped or the cgroup is gone."""
+        """Let every process run on, those of frozen sub-cgroups too (version 1); fine when none was stopped."""
         directory = self._freezer()
         if directory is not None:
-            freezer.thaw(directory.path, unified=directory.unified)
+            freezer.thaw_all(directory.path, unified=directory.unified)
 
     def is_frozen(self) -> bool:
         """Whether freeze() was called, by anyone; not because a cgroup further up is frozen."""
@@ -425,8 +425,7 @@ class Cgroup:
                 except ProcessLookupError:
                     pass
         finally:
-            if stopped:
-                self.thaw()
+            self.thaw()  # the container may have frozen some itself
 
     def remove_levels_made(self) -> None:
         """After a failed create and remove(): the levels above that create() made, where nobody else uses them."""

@@ -6,7 +6,7 @@ import select
 
 from pyoci.errors import StateError
 from pyoci.runtime.container import load_record, open_directory
-from pyoci.runtime.status import CREATING, STOPPED, is_paused, open_init, status_of
+from pyoci.runtime.status import CREATING, STOPPED, open_init, status_of
 from pyoci.tables.signals import parse_signal
 
 TYPE_CHECKING = False
@@ -64,8 +64,17 @@ def signal_init(record: "Record", signal: int) -> None:
     if signal == _signal.SIGKILL:
         if not has_private_pids(record):
             cgroup_of(record).kill()
-        elif is_paused(record):
-            cgroup_of(record).thaw()  # a frozen process of cgroup v1 dies only when it is thawed
+        else:
+            _let_die(record)
+
+
+def _let_die(record: "Record") -> None:
+    """A frozen process of cgroup v1 dies only when it is thawed, and init only after all of its namespace."""
+    from pyoci.cgroup.freezer import place_in, thaw_all
+
+    place = place_in(record.values["cgroup"])
+    if place is not None:
+        thaw_all(place[0], unified=place[1])
 
 
 def signal_everything(record: "Record", signal: int) -> None:
@@ -120,11 +129,10 @@ def kill_container(record: "Record", timeout_s: float = 10.0) -> None:
             _signal.pidfd_send_signal(pidfd, _signal.SIGKILL)
         except ProcessLookupError:
             pass
-    cgroup = cgroup_of(record)
     if pidfd < 0 or not has_private_pids(record):
-        cgroup.kill()
-    elif cgroup.is_frozen():
-        cgroup.thaw()
+        cgroup_of(record).kill()
+    else:
+        _let_die(record)
     if pidfd < 0:
         return
     poller = select.poll()

@@ -1,13 +1,16 @@
 """`pyoci pause ID`: stop every process of a container where it is."""
 
-from pyoci.errors import StateError
+from pyoci.cgroup import freezer
+from pyoci.errors import HostError, OperationError, StateError
 from pyoci.runtime.container import load_record, open_directory
-from pyoci.runtime.kill import NOT_RUNNING, cgroup_of
-from pyoci.runtime.status import CREATED, RUNNING, status_of
+from pyoci.runtime.interrupts import Interrupted, hold, interruptible
+from pyoci.runtime.kill import NOT_RUNNING
+from pyoci.runtime.status import CREATED, RUNNING, is_alive, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cli.call import Call
+    from pyoci.runtime.container import Record
 
 
 def main(call: "Call") -> int:
@@ -17,5 +20,24 @@ def main(call: "Call") -> int:
     status = status_of(directory, record, sure=False)
     if status not in (CREATED, RUNNING):
         raise StateError(NOT_RUNNING, cause="its status is %s" % status)
-    cgroup_of(record).freeze()
+    place = freezer.place_in(record.values["cgroup"])
+    if place is None:
+        raise HostError("cannot pause: the container has no freezer cgroup", fix="mount the freezer hierarchy")
+    hold()
+    _freeze(record, *place)
     return 0
+
+
+def _freeze(record: "Record", path: str, unified: bool) -> None:
+    try:
+        with interruptible():
+            freezer.freeze(path, unified=unified)
+    except Interrupted:
+        freezer.thaw(path, unified=unified)
+        raise
+    except (HostError, OperationError):
+        if is_alive(record):
+            raise
+    if not is_alive(record):  # it ended meanwhile
+        freezer.thaw(path, unified=unified)
+        raise StateError(NOT_RUNNING)

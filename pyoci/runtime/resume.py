@@ -1,9 +1,9 @@
 """`pyoci resume ID`: let a paused container run on."""
 
+from pyoci.cgroup import freezer
 from pyoci.errors import StateError
 from pyoci.runtime.container import load_record, open_directory
-from pyoci.runtime.kill import cgroup_of
-from pyoci.runtime.status import PAUSED, status_of
+from pyoci.runtime.status import CREATING, STOPPED, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 def main(call: "Call") -> int:
-    """Refused unless the container is paused."""
+    """Refused unless the container is paused, or half paused by a `pause` that was killed."""
     directory = open_directory(call.root, call.arguments[0])
     record = load_record(directory)
     status = status_of(directory, record, sure=False)
-    if status != PAUSED:
+    place = None if status in (STOPPED, CREATING) else freezer.place_in(record.values["cgroup"])
+    if place is None or not freezer.is_asked_for(place[0], unified=place[1]):
         raise StateError("container not paused", cause="its status is %s" % status)
-    cgroup_of(record).thaw()
+    freezer.thaw(place[0], unified=place[1])
     return 0
