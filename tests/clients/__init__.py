@@ -1,0 +1,1 @@
+"""pyoci under the engines that call runtimes; see README.md here."""

@@ -1,0 +1,109 @@
+"""Fixtures for all engines.  `clients` tests run only when they are asked for by path or marker."""
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+
+import pytest
+
+from tests.integration import host
+from tests.integration.runtime import Children
+
+from . import images
+from .engine import runtime_under_test
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if str(item.path).startswith(HERE):
+            item.add_marker(pytest.mark.clients)
+            if os.geteuid() != 0:
+                item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def pytest_report_header():
+    return "runtime: " + runtime_under_test()
+
+
+@pytest.fixture(scope="session")
+def runtime():
+    """The path of the runtime that the engines are told to use."""
+    path = runtime_under_test()
+    if not os.path.exists(path):
+        pytest.fail("there is no runtime at %s" % path)
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workshop():
+    """One folder for everything; also makes this process the one that orphans fall to."""
+    host.become_test_host()
+    folder = tempfile.mkdtemp(prefix="pyoci-clients-", dir="/tmp")
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def archive(workshop):
+    """The test image as a file."""
+    return images.write_archive(workshop + "/image.tar")
+
+
+@pytest.fixture(scope="session")
+def socket_folder():
+    """Short names: sockets' paths hold 108 bytes at most."""
+    folder = tempfile.mkdtemp(prefix="pc", dir="/run")
+    os.chmod(folder, 0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+# Parents of the containers' cgroups, which the engines themselves make and never remove.
+PARENTS = {"docker", "kubepods", "libpod_parent", "default", "pyoci-clients", "buildah"}
+
+
+def cgroups():
+    """The cgroups of engines: what else happens on this machine is not ours to judge."""
+    return {place for place in host.cgroup_dirs("") if PARENTS & set(place.split("/"))}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left(workshop):
+    """An engine's tests leave no process, mount, cgroup or state behind."""
+    mounts, before = host.mount_table(), cgroups()
+    states = set(os.listdir("/run/pyoci")) if os.path.isdir("/run/pyoci") else set()
+    yield
+    left = []
+    processes = {}
+    for _ in range(300):
+        Children.collect()
+        processes = host.children()
+        if not processes:
+            break
+        time.sleep(0.01)
+    for pid in processes:
+        os.kill(pid, signal.SIGKILL)
+        Children.wait(pid, 5)
+    if processes:
+        left.append("processes: %s" % processes)
+    new = [mount for mount in host.mount_table() if mount not in mounts]
+    for mount in reversed(new):
+        host.umount(mount[0])
+    if new:
+        left.append("mounts: %s" % new)
+    dirs = {place for place in cgroups() - before if place.rsplit("/", 1)[1] not in PARENTS}
+    host.remove_cgroups(cgroups() - before)
+    if dirs:
+        left.append("cgroups: %s" % sorted(dirs))
+    if os.path.isdir("/run/pyoci"):
+        now = {name for name in os.listdir("/run/pyoci") if not name.startswith(".")} - states
+        if now:
+            left.append("state: %s" % sorted(now))
+    if left:
+        pytest.fail("left behind: " + "; ".join(left))
+

@@ -1,0 +1,10 @@
+"""docker, beyond a single run."""
+
+import pytest
+
+from ..flows import flows
+
+
+@pytest.mark.parametrize("case", flows("docker"), ids=lambda case: case.__name__)
+def test_flow(cli, case):
+    case(cli)
