@@ -62,6 +62,14 @@ class Directory:
         return "Directory(%r, %r)" % (",".join(self.controllers) or "unified", self.path)
 
 
+def may_make(path: str) -> bool:
+    """Whether we may make the directory: write where its nearest ancestor is."""
+    parent = os.path.dirname(path)
+    while not os.path.isdir(parent) and parent != "/":
+        parent = os.path.dirname(parent)
+    return os.access(parent, os.W_OK, effective_ids=True)
+
+
 def make(path: str, made: "list[str]") -> None:
     """Make the directory and its parents, noting each one made.
 

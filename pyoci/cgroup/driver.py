@@ -16,7 +16,7 @@ import os
 from time import monotonic, sleep
 
 from pyoci.cgroup import freezer, join, tree
-from pyoci.cgroup.directory import Directory, fill_cpuset, make, make_unified, ready_for, refuse_if_used
+from pyoci.cgroup.directory import Directory, fill_cpuset, make, make_unified, may_make, ready_for, refuse_if_used
 from pyoci.cgroup.limit import Place, kernel_memory_warnings
 from pyoci.cgroup.paths import container_paths
 from pyoci.errors import HostError, OperationError, errno_text
@@ -83,6 +83,13 @@ class Cgroup:
         self._controllers = layout.controllers
         self._may_lack = in_user_namespace and not cgroups_path
         self.limits = self._make_limits(resources or {}, devices=not in_user_namespace)
+        if self._may_lack:
+            limited = {limit.controller for limit in self.limits}
+            self.directories = [
+                directory
+                for directory in self.directories
+                if may_make(directory.path) or limited & set(directory.controllers or limited)
+            ]
         self.warnings = kernel_memory_warnings(resources or {})
         return self
 

@@ -54,7 +54,24 @@ def load_config_text(
     config: Config = _shaped(data, name, "config", systemd)
     found = config_faults(config, systemd=systemd) + not_yet(config, systemd=systemd)
     _judge(found, data, name, "config", warn, systemd)
+    return meant(config)
+
+
+def meant(config: "Config") -> "Config":
+    """`config` with what an older version of the specification meant by the same words.
+
+    Before 1.3.0 a `pids.limit` of 0 said nothing: podman 4 writes it for `--pids-limit -1`.
+    """
+    resources = config.get("linux", {}).get("resources", {})
+    if resources.get("pids", {}).get("limit") == 0 and is_before_1_3(config):
+        del resources["pids"]
     return config
+
+
+def is_before_1_3(config: "Config") -> bool:
+    """Whether `ociVersion` names a version before 1.3.0."""
+    major, minor, _ = config["ociVersion"].split(".", 2)
+    return (int(major), int(minor)) < (1, 3)
 
 
 def load_process(data: bytes, warn: "Callable[[str], None]" = _no_warning, name: str = "process.json") -> "Process":

@@ -91,13 +91,13 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
 
 
 def _cgroup_directories(plan: Plan, facts: "Facts") -> "list[tuple[Hierarchy, str]]":
-    """What the container sees of each hierarchy: its own directory, or without cgroups of its own the caller's."""
-    layout = facts.layout
-    if plan.cgroup.directories:
-        path = plan.config.get("linux", {}).get("cgroupsPath")
-        return container_paths(layout, path, plan.container_id)
-    every = layout.hierarchies if layout.unified is None else [*layout.hierarchies, layout.unified]
-    return [(hierarchy, hierarchy.mountpoint + hierarchy.own.rstrip("/")) for hierarchy in every]
+    """What the container sees of each hierarchy: its own directory, or where it has none the caller's."""
+    made = {directory.path for directory in plan.cgroup.directories}
+    path = plan.config.get("linux", {}).get("cgroupsPath") if made else None
+    return [
+        (hierarchy, own if own in made else hierarchy.mountpoint + hierarchy.own.rstrip("/"))
+        for hierarchy, own in container_paths(facts.layout, path, plan.container_id)
+    ]
 
 
 def _without_mount_namespace(plan: Plan, rootfs: str) -> None:

@@ -26,6 +26,22 @@ def bounding_set() -> int:
     return int(text[text.index(b"\nCapBnd:") + 8 :].split(None, 1)[0], 16)
 
 
+def lacks_power(rootless: bool | None) -> bool:
+    """Whether we have no power over the host's cgroups: not root, or root of a user namespace only.
+
+    `rootless` is what --rootless says of it, None when we are to find out.
+    """
+    if rootless is not None:
+        return rootless
+    if os.geteuid() != 0:
+        return True
+    fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, 4096).split() != [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)
+
+
 def check_kernel() -> None:
     """HostError on a kernel older than 5.12, the first with openat2, move_mount and mount_setattr."""
     release = os.uname().release

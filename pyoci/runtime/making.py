@@ -49,7 +49,7 @@ from pyoci.runtime.container import (
 )
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
-from pyoci.runtime.host import check_kernel, read_facts
+from pyoci.runtime.host import check_kernel, lacks_power, read_facts
 from pyoci.runtime.idmap import write_maps
 from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
@@ -96,7 +96,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         linux.get("cgroupsPath"),
         container_id,
         linux.get("resources"),
-        in_user_namespace=os.geteuid() != 0,
+        in_user_namespace=lacks_power(call.rootless),
         manager=call.cgroup_manager,
     )
     plan = make_plan(

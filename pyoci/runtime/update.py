@@ -3,7 +3,7 @@
 import fcntl
 
 from pyoci.config.json_text import dump, parse
-from pyoci.config.load import load_resources
+from pyoci.config.load import is_before_1_3, load_resources
 from pyoci.config.read import read_descriptor, read_document
 from pyoci.errors import HostError, PyociError, StateError, UsageError
 from pyoci.runtime.container import CONFIG, load_record, open_directory
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pyoci.cli.call import Call
     from pyoci.config.types import Resources
-    from pyoci.runtime.container import Directory, Record
 
 _PREFIX = ".linux.resources"
 # option -> where its value stands in a resources document
@@ -52,7 +51,12 @@ def main(call: "Call") -> int:
     status = status_of(directory, record, sure=False)
     if status in (STOPPED, CREATING):
         raise StateError(NOT_RUNNING, cause="its status is %s" % status)
-    saved = _saved(directory, record)
+    config: Any = parse(directory.read(CONFIG), CONFIG, ours=True)
+    saved = record.values.get("resources")
+    if saved is None:  # the limits in force are those of the configuration
+        saved = config.get("linux", {}).get("resources", {})
+    if changes.get("pids", {}).get("limit") == 0 and is_before_1_3(config):
+        del changes["pids"]  # it meant nothing then
     cgroup = cgroup_of(record)
     if cgroup.mode == "none":
         raise HostError("cannot update: the container has no cgroup", cause="cgroups are disabled")
@@ -87,15 +91,6 @@ def _changes(call: "Call") -> "tuple[Resources, str]":
     if not changes:
         raise UsageError("nothing to update", fix="name a limit, or give a document with --resources")
     return load_resources(dump(changes).encode(), call.log.warning, "command line"), ""
-
-
-def _saved(directory: "Directory", record: "Record") -> "Resources":
-    """The limits in force: those of the last update, else of the configuration."""
-    saved = record.values.get("resources")
-    if saved is None:
-        config: Any = parse(directory.read(CONFIG), CONFIG, ours=True)
-        saved = config.get("linux", {}).get("resources", {})
-    return saved  # type: ignore[no-any-return]
 
 
 def to_write(saved: "Resources", changes: "Resources") -> "Resources":

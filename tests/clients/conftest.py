@@ -64,7 +64,7 @@ def socket_folder():
 
 
 # Parents of the containers' cgroups, which the engines themselves make and never remove.
-PARENTS = {"docker", "kubepods", "libpod_parent", "default", "pyoci-clients", "buildah"}
+PARENTS = {"docker", "kubepods", "libpod_parent", "default", "pyoci-clients", "buildah", "conmon"}
 
 
 def cgroups():
@@ -106,4 +106,3 @@ def nothing_left(workshop):
             left.append("state: %s" % sorted(now))
     if left:
         pytest.fail("left behind: " + "; ".join(left))
-

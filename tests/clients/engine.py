@@ -14,7 +14,7 @@ from tests.integration.runtime import Children
 
 TIMEOUT = 120
 # What engines and shims need of the environment; nothing of the caller's own set-up.
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 
 
 def runtime_under_test():
@@ -80,13 +80,13 @@ class Cli:
             pytest.fail("no end after %s s: %r" % (timeout, result))
         return result
 
-    def __call__(self, *words, input=None, timeout=TIMEOUT, **more):
-        if input is not None:
+    def __call__(self, *words, send=None, timeout=TIMEOUT, **more):
+        if send is not None:
             reader, writer = os.pipe()
             process = self.spawn(*words, stdin=reader, **more)
             os.close(reader)
             with os.fdopen(writer, "wb") as file:
-                file.write(input if isinstance(input, bytes) else input.encode())
+                file.write(send.encode())
         else:
             process = self.spawn(*words, **more)
         return self.wait(process, timeout)

@@ -10,7 +10,7 @@ import tarfile
 NAME = "localhost/pyoci-test:1"
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FILES = {
-    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nbob:x:1001:100::/:/bin/sh\n",
+    "etc/passwd": "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\nbob:x:1001:100::/:/bin/sh\n",
     "etc/group": "root:x:0:\nusers:x:100:\nalice:x:1000:\nextra:x:2000:alice\n",
     "etc/nsswitch.conf": "passwd: files\n",
     "bin/script": "#!/bin/sh\necho script $*\n",

@@ -288,3 +288,12 @@ def test_a_failed_create_takes_back_the_levels_it_made(container, pyoci, fresh_i
     one.gone = True
     pyoci("create", "--bundle", one.bundle.path, one.id).failed("no such file or directory")
     assert [path for path in host.cgroup_dirs(top) if top in path] == []
+
+
+@pytest.mark.parametrize(("version", "text"), [("1.0.2-dev", "max"), ("1.2.1", "max"), ("1.3.0", "1")])
+def test_no_processes_at_all_is_a_limit_only_since_1_3(container, cgroup_dir, version, text):
+    """Before it, 0 said nothing: podman 4 writes it for `--pids-limit -1`."""
+    host.requires("cgroup1")
+    edits = {"ociVersion": version, "linux": {"resources": {"pids": {"limit": 0}}}}
+    one = container(edits, args=["/bin/sleep", "100"]).create()
+    assert host.read(cgroup_dir(one.pid, "pids") + "/pids.max").strip() == text

@@ -6,7 +6,10 @@ import pytest
 
 from ..engine import Cli, answers, daemon, in_namespaces_of_its_own, stop
 
-FLAGS = ["--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs", "--default-ulimit", "nofile=1024:1024"]
+FLAGS = [
+    "--storage-driver", "vfs", "--exec-opt", "native.cgroupdriver=cgroupfs",
+    "--default-ulimit", "nofile=1024:1024",
+]  # fmt: skip
 
 
 class Docker:
@@ -50,6 +53,7 @@ def engine(workshop, socket_folder, runtime, archive):
 def cli(engine, tmp_path):
     """cli("run", ...) -> Result; containers that are left are removed."""
     one = Cli(["docker", "-H", engine.socket], str(tmp_path))
+    one.at_once = one.build_flags = []
     one.engine, one.mount_failure = "docker", 125
     yield one
     ids = one("ps", "--all", "--quiet").out.split()

@@ -30,6 +30,7 @@ def storage(workshop, runtime, archive):
 @pytest.fixture
 def cli(storage, runtime, tmp_path):
     one = podman_engine.make(storage, runtime, str(tmp_path))
+    one.at_once, one.build_flags = ["--time", "0"], ["--network", "none"]
     one.engine, one.mount_failure = "podman", 126
     yield one
     one("pod", "rm", "--force", "--all", "--time", "0")
