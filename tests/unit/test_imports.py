@@ -31,6 +31,10 @@ HOT = {
     "delete --force": ["delete", "--force", "c1"],
     "list": ["list", "--format", "json"],
     "exec": ["exec", "--process", "/nonexistent", "c1"],
+    "pause": ["pause", "c1"],
+    "resume": ["resume", "c1"],
+    "ps": ["ps", "--format", "json", "c1"],
+    "events": ["events", "--stats", "c1"],
     "a failure with a json log": ["--log", "BUNDLE/log", "--log-format", "json", "state", "c1"],
 }
 

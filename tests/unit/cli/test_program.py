@@ -245,7 +245,7 @@ def test_a_runtime_failure_of_exec_is_255(line: str) -> None:
     assert run(line, "raise PyociError('x')").returncode == 255
 
 
-@pytest.mark.parametrize("line", ["pause c1", "events c1", "checkpoint c1", "mounts add c1 f"])
+@pytest.mark.parametrize("line", ["checkpoint c1", "restore c1", "mounts add c1 f"])
 def test_what_is_not_carried_out_says_so(line: str) -> None:
     done = run(line)
     assert (done.returncode, done.stdout) == (1, "")
