@@ -99,7 +99,10 @@ def _capabilities(setup: ProcessSetup, process: "Process", known: int, warnings:
     refused = setup.ambient & ~(setup.permitted & setup.inheritable)
     if refused:
         names = [name for name in sets["ambient"] if refused >> CAPABILITIES.get(name, 63) & 1]
-        warnings.append("ignoring ambient capabilities not both permitted and inheritable: [%s]" % " ".join(names))
+        # Engines ask for them by habit (buildah for all of them): said only to who wants to know.
+        setup.notes.append(
+            "ignoring ambient capabilities not both permitted and inheritable: [%s]" % " ".join(names)
+        )
 
 
 def _scheduler(scheduler: "Scheduler") -> tuple[int, int, int, int, tuple[int, int, int]]:

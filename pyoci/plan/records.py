@@ -75,13 +75,14 @@ class ProcessSetup:
 
     Capability sets are bit masks.  scheduler is (policy, flags, nice, priority, (runtime, deadline, period));
     io_priority the value for ioprio_set(2); memory_policy (mode, node mask, bits).  None: leave as it is.
+    notes: what is left out without harm, for who asks for more than warnings.
     affinity: the CPUs before and after joining the cgroup, for `exec`; empty: not set.
     """
 
     __slots__ = (
         "affinity", "ambient", "args", "bounding", "cwd", "effective", "env", "gid", "groups", "inheritable",
-        "io_priority", "keyring", "memory_policy", "no_new_privileges", "oom_score_adj", "permitted", "personality",
-        "rlimits", "scheduler", "uid", "umask",
+        "io_priority", "keyring", "memory_policy", "no_new_privileges", "notes", "oom_score_adj", "permitted",
+        "personality", "rlimits", "scheduler", "uid", "umask",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class ProcessSetup:
         self.memory_policy: tuple[int, bytes, int] | None = None
         self.personality: int | None = None
         self.keyring = ""
+        self.notes: list[str] = []
         self.affinity: tuple[list[range], list[range]] = ([], [])
 
 

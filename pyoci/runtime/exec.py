@@ -83,6 +83,8 @@ class Execution:
         setup, warnings = make_process(config, bounding_set(), record.values["id"])
         for warning in warnings:
             call.log.warning(warning)
+        for note in setup.notes:
+            call.log.info(note)
         sockets = activation_sockets()
         if sockets:
             setup.env = announce_sockets(setup.env, sockets, pid=0)

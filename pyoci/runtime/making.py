@@ -114,6 +114,8 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         plan.process.env = announce_sockets(plan.process.env, sockets, pid=1)
     for warning in plan.warnings + cgroup.warnings:
         call.log.warning(warning)
+    for note in plan.process.notes if plan.process is not None else ():
+        call.log.info(note)
     making = Making(call, bundle, plan, inherited)
     making.notifies = notifies
     making.prepare()
