@@ -64,7 +64,7 @@ def socket_folder():
 
 
 # Parents of the containers' cgroups, which the engines themselves make and never remove.
-PARENTS = {"docker", "kubepods", "libpod_parent", "default", "pyoci-clients", "buildah", "conmon"}
+PARENTS = {"docker", "kubepods", "libpod_parent", "default", "pyoci-clients", "buildah", "conmon", "pod1"}
 
 
 def cgroups():

@@ -26,7 +26,11 @@ BinaryName = "{runtime}"
 bin_dir = "{cni_bin}"
 conf_dir = "{cni_conf}"
 """
-NETWORK = '{"cniVersion":"0.4.0","name":"tested","plugins":[{"type":"loopback"}]}'
+# A bridge in the daemon's own network namespace, gone with it.
+NETWORK = """
+{{"cniVersion": "0.4.0", "name": "tested", "plugins": [{{"type": "bridge", "bridge": "tested0", "isGateway": true,
+  "ipam": {{"type": "host-local", "subnet": "10.88.7.0/24", "dataDir": "{folder}/ipam"}}}}]}}
+"""
 
 
 class Containerd:
@@ -37,7 +41,7 @@ class Containerd:
         self.socket = sockets + "/containerd.sock"
         os.makedirs(folder + "/cni", exist_ok=True)
         with open(folder + "/cni/10-tested.conflist", "w") as file:
-            file.write(NETWORK)
+            file.write(NETWORK.format(folder=folder))
         with open(folder + "/config.toml", "w") as file:
             file.write(
                 CONFIGURATION.format(
