@@ -15,7 +15,7 @@ import errno
 import os
 from time import monotonic, sleep
 
-from pyoci.cgroup import freezer, join, tree
+from pyoci.cgroup import freezer, join, tree, without
 from pyoci.cgroup.directory import Directory, fill_cpuset, make, make_unified, may_make, ready_for, refuse_if_used
 from pyoci.cgroup.limit import Place, kernel_memory_warnings
 from pyoci.cgroup.paths import container_paths
@@ -76,20 +76,18 @@ class Cgroup:
                 fix="use the cgroupfs driver: leave --systemd-cgroup out, and set the engine's driver to cgroupfs",
             )
         if manager == "disabled" or layout.mode == "none":
-            _refuse_limits(resources or {}, in_user_namespace=in_user_namespace, manager=manager)
+            without.refuse_limits(resources or {}, in_user_namespace=in_user_namespace, manager=manager)
             return cls("none", [])
         pairs = container_paths(layout, cgroups_path, container_id)
         self = cls(layout.mode, [Directory.of(hierarchy, path) for hierarchy, path in pairs])
         self._controllers = layout.controllers
-        self._may_lack = in_user_namespace and not cgroups_path
+        self._may_lack = not cgroups_path and without.needs_none(resources or {}, in_user_namespace)
         self.limits = self._make_limits(resources or {}, devices=not in_user_namespace)
         if self._may_lack:
-            limited = {limit.controller for limit in self.limits}
-            self.directories = [
-                directory
-                for directory in self.directories
-                if may_make(directory.path) or limited & set(directory.controllers or limited)
-            ]
+            limited = without.controllers(self.limits)
+            for directory in list(self.directories):
+                if not may_make(directory.path) and not limited & set(directory.controllers or limited):
+                    self._do_without(directory)
         self.warnings = kernel_memory_warnings(resources or {})
         return self
 
@@ -166,15 +164,11 @@ class Cgroup:
             refuse_if_used(directory)
         except OSError as error:
             if error.errno not in _NO_PERMISSION or not self._may_lack:
-                raise OperationError(
-                    "cannot create cgroup: %s" % errno_text(error.errno or 0),
-                    where=".linux.cgroupsPath",
-                    cause="mkdir %s" % directory.path,
-                ) from None
+                raise without.cannot_create(directory.path, error.errno or 0) from None
             limited = (
                 directory.controllers if directory.controllers or self.mode != "unified" else self._controllers
             )
-            if any(limit.controller in limited for limit in self.limits):
+            if without.controllers(self.limits) & set(limited):
                 raise OperationError(
                     "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: %s"
                     % errno_text(error.errno or 0),
@@ -182,7 +176,12 @@ class Cgroup:
                     cause="mkdir %s" % directory.path,
                     fix="have the cgroup delegated to you, or set no limits",
                 ) from None
-            self.directories.remove(directory)
+            self._do_without(directory)
+
+    def _do_without(self, directory: Directory) -> None:
+        """Leave out a directory that may not be made, and with it device rules, which allow everything then."""
+        self.directories.remove(directory)
+        self.limits = [limit for limit in self.limits if limit.controller != "devices"]
 
     def apply_limits(self) -> None:
         """Write every value but those that create() wrote.  Raises OperationError at the first that fails."""
@@ -458,22 +457,6 @@ class Cgroup:
         except OperationError:
             if not self.processes():
                 raise
-
-
-def _refuse_limits(resources: "Resources", *, in_user_namespace: bool, manager: str) -> None:
-    """Without cgroups only what means no limit can be carried out."""
-    for key, value in resources.items():
-        if key == "devices":
-            if in_user_namespace or all(rule.get("allow") for rule in resources["devices"]):
-                continue
-        elif not value or (isinstance(value, dict) and all(part in (None, [], "") for part in value.values())):
-            continue
-        raise HostError(
-            "cannot set limits without cgroups",
-            where=".linux.resources." + key,
-            cause="cgroups are disabled" if manager == "disabled" else "no cgroup file system is mounted",
-            fix="leave the limits out",
-        )
 
 
 def _open_place(directory: Directory, limit: "Limit", journal: "Journal | None") -> Place:

@@ -3,10 +3,11 @@
 import _socket
 import os
 from _struct import pack, unpack
-from errno import EROFS
+from errno import EROFS, EXDEV
 from fcntl import ioctl
 
 from pyoci.errors import SyscallError
+from pyoci.kernel.mount import fsconfig_create, fsmount, fsopen
 from pyoci.kernel.path import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
 from pyoci.kernel.process import setdomainname, sethostname
 
@@ -95,17 +96,45 @@ class WriteSysctl:
         return "sysctl %s = %s" % (self.path, self.value)
 
     def apply(self, ctx: "Context") -> None:
-        """Into the host's procfs and no mount on top of it, so that it is the very file meant (CVE-2025-52881)."""
-        restricted = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
-        try:
-            fd = openat2(ctx.proc_fd, "sys/" + self.path, os.O_WRONLY, resolve=restricted)
-        except SyscallError as error:
-            if error.errno == EROFS:
-                raise SyscallError(EROFS, "open", "/proc/sys/" + self.path) from None
-            raise
+        """Write it."""
+        fd = self._open(ctx)
         try:
             os.write(fd, self.value.encode())
         except OSError as error:
             raise SyscallError(error.errno or 0, "write", "/proc/sys/" + self.path) from None
         finally:
             os.close(fd)
+
+    def _open(self, ctx: "Context") -> int:
+        """In the host's procfs and no mount on top of it, so that it is the very file meant (CVE-2025-52881).
+
+        Where that is read-only, as in another container, a procfs of our own serves as well.
+        """
+        try:
+            return self._open_below(ctx.proc_fd)
+        except SyscallError as error:
+            if error.errno not in (EROFS, EXDEV):
+                raise
+        refused = SyscallError(EROFS, "open", "/proc/sys/" + self.path)
+        try:
+            proc_fd = _own_procfs()
+        except SyscallError:  # a user namespace may not mount what its owner had mounts upon
+            raise refused from None
+        try:
+            return self._open_below(proc_fd)
+        finally:
+            os.close(proc_fd)
+
+    def _open_below(self, proc_fd: int) -> int:
+        restricted = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
+        return openat2(proc_fd, "sys/" + self.path, os.O_WRONLY, resolve=restricted)
+
+
+def _own_procfs() -> int:
+    """A detached mount of procfs that nothing can be mounted upon: nobody else has it."""
+    fs_fd = fsopen(b"proc")
+    try:
+        fsconfig_create(fs_fd)
+        return fsmount(fs_fd, 0)
+    finally:
+        os.close(fs_fd)
