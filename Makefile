@@ -6,11 +6,12 @@ RUNTIME ?= $(CURDIR)/$(BIN)/pyoci
 RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
 INSTALL_INPUTS := pyproject.toml pyoci/boot.py $(wildcard pyoci/launcher/*)
 
-.PHONY: help demo test check conformance bench test-vm tables format clean
+.PHONY: help demo test test-clients check conformance bench test-vm tables format clean
 
 help:
 	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
 	@echo 'make test         unit, integration and conformance tests; as root installs what they need'
+	@echo 'make test-clients containerd, CRI, docker, podman and buildah with pyoci as their runtime; as root'
 	@echo 'make check        formatting, lint, types, unit tests: under a minute, no root'
 	@echo 'make conformance  the conformance suite over pyoci, runc and crun, side by side'
 	@echo 'make bench        compare with runc and crun'
@@ -35,6 +36,13 @@ test: $(VENV)/.tools
 	$(MAKE) --no-print-directory conformance RUNTIMES='--runtime "$(RUNTIME)"' || status=1; \
 	$(BIN)/python -m pytest tests/unit tests/integration tests/differential || status=1; \
 	exit $$status
+
+# PYOCI_CLIENTS_RUNTIME=/usr/sbin/runc runs the same cases with another runtime.
+test-clients: $(VENV)/.tools
+	tests/prepare packages
+	tests/prepare clients
+	tests/prepare host
+	$(BIN)/python -m pytest tests/clients
 
 conformance: $(VENV)/.installed
 	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet $(RUNTIMES); \

@@ -21,7 +21,7 @@ class Docker:
         self.argv = in_namespaces_of_its_own(
             "dockerd", "--data-root", workshop + "/docker", "--exec-root", socket_folder + "/docker",
             "--pidfile", socket_folder + "/docker.pid", "-H", self.socket, "--experimental", *FLAGS,
-            "--add-runtime", "tested=" + runtime, "--default-runtime", "tested",
+            "--add-runtime", "tested=" + runtime, "--add-runtime", "peer=runc", "--default-runtime", "tested",
         )  # fmt: skip
         self.process = None
 
