@@ -37,7 +37,7 @@ LEFT_OUT = frozenset(
         "seccomp.enosys",
     )
 )
-HOT = ("create", "delete", "features", "kill", "list", "run", "start", "state")
+HOT = ("create", "delete", "exec", "features", "kill", "list", "pause", "resume", "run", "start", "state")
 FIRST = ("pyoci.startup", "pyoci.cli.main")
 # Code objects are for one interpreter only; boot.py compares.
 HEAD = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
