@@ -6,7 +6,7 @@ import select
 from pyoci.errors import StateError
 from pyoci.init.channel import ACCEPTED, FAILED, START, connect
 from pyoci.runtime.container import NOTIFY, START_SOCKET, load_record, open_directory
-from pyoci.runtime.status import CREATED, PAUSED, RUNNING, STOPPED, open_init, status_of
+from pyoci.runtime.status import CREATED, RUNNING, STOPPED, open_init, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _check_status(status: str) -> None:
         return
     if status == STOPPED:
         raise StateError("cannot start a container that has stopped")
-    if status in (RUNNING, PAUSED):
+    if status == RUNNING:
         raise StateError("cannot start an already running container")
     raise StateError("cannot start a container in the %s state" % status)
 
