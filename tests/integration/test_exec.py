@@ -356,7 +356,7 @@ def test_a_cpu_that_the_host_lacks_is_an_error(running, execute, document):
 
 
 def test_the_filter_of_the_container_holds(running, execute):
-    """R-105, and for programs that are let in later."""
+    """R-105, R-274: for programs that are let in later too."""
     profile = {
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": ["SCMP_ARCH_X86_64"] if os.uname().machine == "x86_64" else ["SCMP_ARCH_AARCH64"],
@@ -388,6 +388,19 @@ def test_exec_into_a_sub_cgroup(running, execute, cgroup_dir):
     inside = execute(one, show, flags=["--cgroup", "pids:../sub"]).ok().out
     assert next(line for line in inside.splitlines() if ":pids:" in line).endswith("/sub"), "never above"
     os.rmdir(directory)
+
+
+def test_on_version_2_it_follows_init_into_a_sub_cgroup(running, execute):
+    """R-111: a cgroup whose sub-cgroups have controllers takes no process (systemd inside)."""
+    host.requires("cgroup2")
+    one = running()
+    place = host.cgroup_of(one.pid)
+    os.mkdir(place + "/init")
+    write(place + "/init/cgroup.procs", str(one.pid))
+    write(place + "/cgroup.subtree_control", "+pids")
+    shown = execute(one, ["/bin/cat", "/proc/self/cgroup"]).ok().out
+    assert shown.strip().endswith("/init")
+    execute(one, ["/bin/true"], flags=["--cgroup", "/"]).failed("cannot join cgroup", code=255)
 
 
 def test_a_small_memory_limit_does_not_keep_it_out(running, execute):

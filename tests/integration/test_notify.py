@@ -83,6 +83,7 @@ def with_program(one, program):
 
 
 def test_ready_is_passed_on_at_start_with_the_pid(container, pyoci, manager, talker):
+    """R-060, R-148."""
     one = with_program(container({"mounts+": [RUN]}, args=["/bin/talk", "STATUS=x", "READY=1\nSTATUS=y"]), talker)
     one.create(env=manager.environment)
     pyoci("start", one.id, env=manager.environment).ok()
@@ -101,6 +102,7 @@ def test_start_returns_when_the_program_ends_without_a_word(container, pyoci, ma
 
 
 def test_run_passes_it_on_too(container, pyoci, manager, talker):
+    """R-148."""
     one = with_program(container(args=["/bin/talk", "READY=1"]), talker)
     bundle = one.bundle.path
     pyoci("run", "-d", "--bundle", bundle, "--pid-file", one.pid_file, one.id, env=manager.environment).ok()

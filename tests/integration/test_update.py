@@ -140,7 +140,7 @@ def test_device_rules_are_not_touched(one, pyoci, work, cgroup_dir):
     ],
 )  # fmt: skip
 def test_a_refused_value_sets_everything_back(one, pyoci, value, work, document, words):
-    """R-129: nothing half-applied, on disk neither."""
+    """R-129, R-131: nothing half-applied, on disk neither."""
     path = work + "/resources.json"
     write(path, json.dumps(document))
     before = snapshot(value, one)
@@ -248,3 +248,52 @@ def test_the_files_are_as_after_runc(one, pyoci, value, container, flags):
     assert snapshot(value, other) == ours
     other.end()
     other.delete().ok()
+
+
+# ---- version 2 ----
+
+
+@pytest.fixture
+def on_version_2(container):
+    host.requires("cgroup2")
+    edits = {"linux": {"resources": {"memory": {"limit": 64 * MIB}, "pids": {"limit": 30}}}}
+    return (
+        container(edits, args=["/bin/probe", "--only", "none", "--print", "--alloc", "20", "--pause"])
+        .create()
+        .start()
+    )
+
+
+def test_files_of_version_2(on_version_2, pyoci):
+    """R-127, R-128."""
+    place = host.cgroup_of(on_version_2.pid)
+    flags = ["--memory", "80m", "--memory-swap", "90m", "--pids-limit", "9", "--cpu-share", "1024"]
+    pyoci("update", *flags, "--cpu-quota", "20000", on_version_2.id).ok()
+    expected = {"memory.max": 80 * MIB, "memory.swap.max": 10 * MIB, "pids.max": 9, "cpu.weight": 100}
+    for file, number in expected.items():
+        if os.path.exists(place + "/" + file):
+            assert read(place + "/" + file).strip() == str(number), file
+    assert read(place + "/cpu.max").split() == ["20000", "100000"]
+
+
+def test_a_limit_below_the_usage_is_refused_when_asked_for(on_version_2, pyoci, work):
+    """R-130."""
+    place = host.cgroup_of(on_version_2.pid)
+    host.until(lambda: int(read(place + "/memory.current")) > 20 * MIB)
+    write(work + "/r", json.dumps({"memory": {"limit": 8 * MIB, "checkBeforeUpdate": True}, "pids": {"limit": 7}}))
+    pyoci("update", "-r", work + "/r", on_version_2.id).failed("usage")
+    assert read(place + "/memory.max").strip() == str(64 * MIB)
+    assert read(place + "/pids.max").strip() == "30"
+    assert on_version_2.status() == "running"
+
+
+def test_unified_keys(on_version_2, pyoci, work):
+    """R-131; on version 1 they are refused (test_a_refused_value_sets_everything_back)."""
+    place = host.cgroup_of(on_version_2.pid)
+    write(work + "/r", json.dumps({"unified": {"memory.high": str(50 * MIB), "pids.max": "21"}}))
+    pyoci("update", "-r", work + "/r", on_version_2.id).ok()
+    assert read(place + "/memory.high").strip() == str(50 * MIB)
+    assert read(place + "/pids.max").strip() == "21"
+    write(work + "/r", json.dumps({"unified": {"memory.high": "max", "pids.max": "nonsense"}}))
+    pyoci("update", "-r", work + "/r", on_version_2.id).failed("pids.max")
+    assert read(place + "/memory.high").strip() == str(50 * MIB), "set back"
