@@ -182,6 +182,8 @@ class Cgroup:
         """Leave out a directory that may not be made, and with it device rules, which allow everything then."""
         self.directories.remove(directory)
         self.limits = [limit for limit in self.limits if limit.controller != "devices"]
+        if not self.directories:
+            self.mode = "none"
 
     def apply_limits(self) -> None:
         """Write every value but those that create() wrote.  Raises OperationError at the first that fails."""

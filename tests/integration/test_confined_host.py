@@ -52,6 +52,7 @@ def test_readonly_cgroups_are_no_matter_when_nothing_is_asked_of_them(container,
     assert one.status() == "running"
     pyoci("pause", one.id, wrap=wrap).failed("cannot pause", "no freezer cgroup")
     pyoci("events", "--stats", one.id, wrap=wrap).failed("the container has no cgroup")
+    pyoci("update", "--pids-limit", "5", one.id, wrap=wrap).failed("the container has no cgroup")
     assert pyoci("ps", "-f", "json", one.id, wrap=wrap).ok().json() == [one.pid]
     assert pyoci("exec", one.id, "/bin/echo", "here", wrap=wrap).ok().out == "here\n"
     pyoci("delete", "--force", one.id, wrap=wrap).ok()
