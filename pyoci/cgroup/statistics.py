@@ -18,7 +18,10 @@ def statistics(cgroup: "Cgroup") -> "dict[str, Any]":
     from pyoci.cgroup import stats_v2
 
     if not cgroup.directories:
-        raise HostError("cannot read statistics: the container has no cgroup", cause="cgroups are disabled")
+        raise HostError(
+            "cannot read statistics: the container has no cgroup",
+            cause="it was made with cgroups disabled or without the right to make one",
+        )
     unified = next((directory for directory in cgroup.directories if directory.unified), None)
     if cgroup.mode == "unified" and unified is not None:
         found = stats_v2.statistics(unified.path)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 NOT_RUNNING = "container not running"
 _AT_ONCE = 200  # descriptors
+_EXITING = 4  # linux/sched.h: PF_EXITING
 
 
 def main(call: "Call") -> int:
@@ -140,4 +141,17 @@ def kill_container(record: "Record", timeout_s: float = 10.0) -> None:
     ended = poller.poll(int(timeout_s * 1000))
     os.close(pidfd)
     if not ended:
-        raise StateError("container init still running")
+        raise StateError("container init still running", cause=_why_alive(record.values["pid"]))
+
+
+def _why_alive(pid: int) -> str:
+    """Why a process did not end of SIGKILL, as far as /proc tells (proc_pid_stat(5): flags, PF_EXITING)."""
+    try:
+        fd = os.open("/proc/%d/stat" % pid, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    text = os.read(fd, 4096)
+    os.close(fd)
+    if int(text[text.rindex(b")") + 2 :].split()[6]) & _EXITING:
+        return "it waits for dead processes of its pid namespace whose parents, outside of it, have not reaped them"
+    return "it waits in the kernel"

@@ -22,7 +22,10 @@ def main(call: "Call") -> int:
         raise StateError(NOT_RUNNING, cause="its status is %s" % status)
     place = freezer.place_in(record.values["cgroup"])
     if place is None:
-        raise HostError("cannot pause: the container has no freezer cgroup", fix="mount the freezer hierarchy")
+        raise HostError(
+            "cannot pause: the container has no freezer cgroup",
+            fix="mount the freezer hierarchy; without privileges, have a cgroup delegated to you",
+        )
     hold()
     _freeze(record, *place)
     return 0

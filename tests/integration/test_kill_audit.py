@@ -349,3 +349,17 @@ def test_an_init_that_waits_for_others_to_be_reaped_still_counts_as_running(cont
         process.wait().ok()
     until(lambda: one.status() == "stopped")
     one.delete().ok()
+
+
+@pytest.mark.slow
+def test_delete_says_what_an_init_that_does_not_end_waits_for(container, pyoci):
+    """R-085, R-309: after ten seconds; reaping the dead helps, and the next delete finishes."""
+    one = container(args=SLEEP).create().start()
+    inside = pyoci.spawn("exec", "--detach", "--pid-file", one.pid_file + ".2", one.id, "/bin/sleep", "1000")
+    os.waitid(os.P_PID, inside.pid, os.WEXITED | os.WNOWAIT)
+    delete = pyoci.spawn("delete", "--force", one.id)
+    os.waitid(os.P_PID, delete.pid, os.WEXITED | os.WNOWAIT)
+    inside.wait().ok()
+    delete.wait().failed("container init still running", "have not reaped them")
+    until(lambda: one.status() == "stopped")
+    one.delete().ok()
