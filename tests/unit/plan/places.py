@@ -37,7 +37,8 @@ def config_of(mounts=(), namespaces=("mount",), process=None, **linux):
 
 
 def plan_of(config, layout=NONE, **options):
-    cgroup = Cgroup.for_container(layout, config["linux"].get("cgroupsPath"), "c1", None)
+    manager = "disabled" if layout is NONE else "cgroupfs"
+    cgroup = Cgroup.for_container(layout, config["linux"].get("cgroupsPath"), "c1", None, manager=manager)
     return make_plan(
         config,
         Facts(layout, EVERY_CAPABILITY),
