@@ -39,28 +39,34 @@ def package_directory() -> str:
 def use_snapshot(directory: str) -> None:
     """Import the package from its one file, when it is for this interpreter (see pyoci/snapshot.py)."""
     try:
-        with open(directory + "/pyoci/snapshot.bin", "rb", 0) as file:
-            data = file.read()
+        file = os.open(directory + "/pyoci/snapshot.bin", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return
-    head = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
-    if data.startswith(head):
-        modules, orders = marshal.loads(memoryview(data)[len(head) :])  # noqa: S302  (our own file, beside our own code)
-        _, offset, length = modules["pyoci.snapshot"]
-        namespace = {"__name__": "pyoci.snapshot"}
-        exec(marshal.loads(data[offset : offset + length]), namespace)  # noqa: S102, S302
-        namespace["install"](directory, data, modules, orders)  # type: ignore[operator]
+    head = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
+    start = os.read(file, len(head) + 16)
+    if not start.startswith(head):
+        os.close(file)
+        return
+    length = int(start[len(head) :], 16)
+    code, modules, orders = marshal.loads(os.read(file, length))  # noqa: S302  (our own file, beside our own code)
+    namespace = {"__name__": "pyoci.snapshot"}
+    exec(code, namespace)  # noqa: S102
+    namespace["install"](directory, file, modules, orders)  # type: ignore[operator]
 
 
-if __name__ == "__main__":
+def begin(directory: str) -> None:
+    """Run the command of the package in `directory`, which ends the process."""
     if _signal.getsignal(_signal.SIGINT) is not _signal.SIG_IGN:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # until there is something to undo: no traceback
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))  # the launcher blocked it
     sys.dont_write_bytecode = not SOURCE
-    directory = package_directory()
     sys.path.append(directory)
     if not SOURCE:
         use_snapshot(directory)
     from pyoci import startup
 
     startup.run(directory)
+
+
+if __name__ == "__main__":
+    begin(package_directory())

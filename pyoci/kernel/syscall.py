@@ -6,6 +6,7 @@ that is needed.  Where the private names have changed, the public package does t
 """
 
 import os
+import sys
 from errno import EINTR
 
 from pyoci.errors import SyscallError
@@ -46,6 +47,26 @@ MACHINE = os.uname().machine
 NUMBERS: dict[str, int] = {**{"x86_64": _X86_64, "aarch64": _AARCH64}.get(MACHINE, {}), **_EVERYWHERE}
 
 
+def _bind_own() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int], Any]]":
+    """The same in the interpreter that pyoci brings along: launcher/interpreter.c has the one function built in."""
+    import _pyoci
+
+    class Buffer(bytearray):
+        """Zeroed storage that the kernel writes to; `raw` are its bytes, as with ctypes."""
+
+        __slots__ = ()
+
+        @property
+        def raw(self) -> bytes:
+            return bytes(self)
+
+        @raw.setter
+        def raw(self, value: bytes) -> None:
+            self[: len(value)] = value
+
+    return _pyoci.syscall, _pyoci.errno, Buffer
+
+
 def _bind_private() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int], Any]]":
     """syscall(2) over the private `_ctypes`: (the function, errno of the last call, make a byte buffer)."""
     import _ctypes
@@ -80,7 +101,7 @@ def _bind_public() -> "tuple[Callable[..., int], Callable[[], int], Callable[[in
 
 
 try:
-    _syscall, _errno, buffer = _bind_private()
+    _syscall, _errno, buffer = _bind_own() if "_pyoci" in sys.builtin_module_names else _bind_private()
 except (ImportError, AttributeError, TypeError):
     _syscall, _errno, buffer = _bind_public()
 
@@ -117,6 +138,10 @@ _BYTES_HEADER = bytes.__basicsize__ - 1
 
 def address_of_buffer(value: object) -> int:
     """The address of a buffer's storage, for a pointer inside a packed structure."""
+    if isinstance(value, bytearray):
+        import _pyoci
+
+        return _pyoci.address(value)
     import _ctypes
 
     return _ctypes.addressof(value)  # type: ignore[arg-type]

@@ -2,7 +2,8 @@
 
 A wheel built where a C compiler works holds a static executable and is for that platform; otherwise it holds a
 shell script that does the same with one more start of the interpreter.  Set PYOCI_LAUNCHER=script to build
-the latter on purpose.  Run at build time only; nothing here is in the wheel.
+the latter on purpose.  Beside the compiled launcher goes an interpreter of pyoci's own, where libpython can be
+linked statically; set PYOCI_INTERPRETER=none to do without.  Run at build time only; nothing here is in the wheel.
 """
 
 import os
@@ -47,6 +48,10 @@ class LauncherHook(BuildHookInterface[Any]):
             snapshot = os.path.join(self.scratch, "snapshot.bin")
             write_snapshot(self.root, snapshot)
             build_data["force_include"][snapshot] = "pyoci/snapshot.bin"
+            interpreter = os.path.join(self.scratch, "pyoci-interpreter")
+            if "tag" in build_data and build_interpreter(self.root, snapshot, interpreter):
+                build_data["shared_scripts"][interpreter] = "pyoci-interpreter"
+                build_data["tag"] = build_data["tag"].replace("py3", "cp%d%d" % sys.version_info[:2], 1)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what initialize made; the wheel is written."""
@@ -69,6 +74,15 @@ def write_snapshot(root: str, target: str) -> None:
     """Write the package's modules into one file (pyoci/snapshot.py), without the columns of debug information."""
     maker = os.path.join(root, "pyoci", "launcher", "make_snapshot.py")
     subprocess.run([sys.executable, "-I", "-S", "-X", "no_debug_ranges", maker, root, target], check=True)
+
+
+def build_interpreter(root: str, snapshot: str, target: str) -> bool:
+    """Build the interpreter of pyoci's own; False where it cannot be, or PYOCI_INTERPRETER=none says not to."""
+    if os.environ.get("PYOCI_INTERPRETER") == "none":
+        return False
+    builder = os.path.join(root, "pyoci", "launcher", "build_interpreter.py")
+    done = subprocess.run([sys.executable, "-I", "-X", "no_debug_ranges", builder, root, snapshot, target], check=False)
+    return done.returncode == 0
 
 
 def compile_launcher(source: str, target: str) -> bool:

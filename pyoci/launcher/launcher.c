@@ -134,13 +134,15 @@ static int sealed_copy(const char *interpreter, off_t size)
 
 int main(int argc, char **argv, char **environment)
 {
-    char boot[PATH_SIZE], line[PATH_SIZE], real[PATH_SIZE], link[32] = "/proc/self/fd/";
+    char boot[PATH_SIZE], core[PATH_SIZE], line[PATH_SIZE], real[PATH_SIZE], link[32] = "/proc/self/fd/";
     struct stat status;
 
-    ssize_t length = readlink("/proc/self/exe", boot, sizeof boot - sizeof "-boot");
+    ssize_t length = readlink("/proc/self/exe", boot, sizeof boot - sizeof "-interpreter");
     if (length < 0)
         complain("cannot read", "/proc/self/exe");
     boot[length] = '\0';
+    strcpy(core, boot);
+    strcpy(strrchr(core, '/'), "/pyoci-interpreter");
     strcpy(strrchr(boot, '/'), "/pyoci-boot");
 
     int script = open(boot, O_RDONLY | O_CLOEXEC);
@@ -153,7 +155,10 @@ int main(int argc, char **argv, char **environment)
         *end = '\0';
     close(script);
 
-    int file = open(interpreter, O_PATH | O_CLOEXEC);
+    char *program = core; /* the same Python, begun halfway, where it could be built (docs/adr/0014) */
+    int file = open(program, O_PATH | O_CLOEXEC);
+    if (file < 0)
+        file = open(program = interpreter, O_PATH | O_CLOEXEC);
     if (!end || !starts_with(line, "#!/") || starts_with(line, "#!/bin/sh") || file < 0 || fstat(file, &status) != 0) {
         argv[0] = boot; /* an unusual first line: the kernel knows what to do, the script does the rest */
         execve(boot, argv, environment);
@@ -173,21 +178,21 @@ int main(int argc, char **argv, char **environment)
     for (int i = 1; i < argc; i++)
         arguments[4 + i] = argv[i];
     arguments[argc < 1 ? 5 : 4 + argc] = NULL;
-    char **fixed = fixed_environment(environment, library_path_of(real));
+    char **fixed = fixed_environment(environment, program == core ? NULL : library_path_of(real));
 
     sigset_t interrupt; /* the starting interpreter would answer SIGINT with a traceback: boot.py lets it through */
     sigemptyset(&interrupt);
     sigaddset(&interrupt, SIGINT);
     sigprocmask(SIG_BLOCK, &interrupt, NULL);
 
-    int writable = status.st_uid == geteuid() || faccessat(AT_FDCWD, interpreter, W_OK, AT_EACCESS) == 0;
+    int writable = status.st_uid == geteuid() || faccessat(AT_FDCWD, program, W_OK, AT_EACCESS) == 0;
     if (writable) { /* whoever cannot write the file today cannot do so from a container either */
         int image = read_only_clone(file);
         if (image < 0)
-            image = sealed_copy(interpreter, status.st_size);
+            image = sealed_copy(program, status.st_size);
         if (image >= 0)
             syscall(SYS_execveat, image, "", arguments, fixed, AT_EMPTY_PATH);
     }
-    execve(interpreter, arguments, fixed); /* pyoci looks for itself whether it is safe, and refuses if not */
-    complain("cannot execute", interpreter);
+    execve(program, arguments, fixed); /* pyoci looks for itself whether it is safe, and refuses if not */
+    complain("cannot execute", program);
 }

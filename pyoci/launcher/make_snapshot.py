@@ -39,8 +39,8 @@ LEFT_OUT = frozenset(
 )
 HOT = ("create", "delete", "exec", "features", "kill", "list", "pause", "resume", "run", "start", "state")
 FIRST = ("pyoci.startup", "pyoci.cli.main")
-# Code objects are for one interpreter only; boot.py compares.
-HEAD = ("pyoci snapshot 1 %s %x\n" % (sys.implementation.cache_tag, sys.hexversion)).encode()
+# Code objects are for one interpreter only; boot.py compares.  The index's length follows, in 16 hexadecimal digits.
+HEAD = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 
 class Recorder:
@@ -110,26 +110,34 @@ def packages_first(order: list[str]) -> list[str]:
 
 
 def make(tree: str) -> bytes:
-    """The whole file."""
+    """The whole file: head, index, the modules one by one, and what each command needs in one piece."""
     sys.path.append(tree)
     code = compile_package(tree)
     recorder = Recorder(code)
     sys.meta_path.insert(0, recorder)
-    orders = {}
-    for name in (*FIRST, *("pyoci.runtime." + command for command in HOT)):
-        orders[name] = packages_first(observe(recorder, name))
     bodies = {name: marshal.dumps(value) for name, (_, value) in code.items()}
-    index = {name: (code[name][0], 0, 0) for name in code}
-    # The offsets stand in the index, and the index's length moves them: fixed-width numbers settle it.
-    start = len(HEAD) + len(marshal.dumps((index, orders)))
-    offset = start
-    for name, body in bodies.items():
-        index[name] = (code[name][0], offset, len(body))
-        offset += len(body)
-    head = marshal.dumps((index, orders))
-    if len(head) != start - len(HEAD):
+    pieces = {}
+    for name in (*FIRST, *("pyoci.runtime." + command for command in HOT)):
+        order = [*packages_first(observe(recorder, name)), name]
+        pieces[name] = marshal.dumps([(needed, *code[needed]) for needed in order])
+
+    def index(start: int) -> bytes:
+        """The index of bodies and pieces that begin at `start`."""
+        modules, orders = {}, {}
+        for name, body in bodies.items():
+            modules[name] = (code[name][0], start, len(body))
+            start += len(body)
+        for name, piece in pieces.items():
+            orders[name] = (start, len(piece))
+            start += len(piece)
+        return marshal.dumps((code["pyoci.snapshot"][1], modules, orders))
+
+    # The offsets stand in the index, and the index's length moves them; its numbers have a fixed width.
+    length = len(index(0))
+    packed = index(len(HEAD) + 16 + length)
+    if len(packed) != length:
         raise ValueError("the index changed its length")
-    return HEAD + head + b"".join(bodies.values())
+    return HEAD + b"%016x" % length + packed + b"".join(bodies.values()) + b"".join(pieces.values())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,100 @@
+"""Build `pyoci-interpreter`: `build_interpreter.py SOURCE_TREE SNAPSHOT TARGET`.  Run at build time only.
+
+Needs a C compiler and the static libpython of the very interpreter that runs this file (Debian: libpython3-dev).
+Ends with 1, and the reason on stderr, where there is none or what was built does not work: pyoci then runs on the
+interpreter as it is, a few milliseconds slower (docs/adr/0014-core-interpreter.md).
+"""
+
+import marshal
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+FLAGS = ["-std=gnu11", "-O2", "-Wall", "-fstack-protector-strong", "-no-pie", "-Wl,--export-dynamic", "-s"]
+CODE = ("core.py", "boot.py")
+
+
+def library() -> str:
+    """The path of the static libpython; "" where it is not installed."""
+    place = sysconfig.get_config_var("LIBPL") or ""
+    path = os.path.join(place, "libpython%d.%d.a" % sys.version_info[:2])
+    return path if os.path.exists(path) else ""
+
+
+def compiled_code(tree: str) -> bytes:
+    """The marshalled code of CODE, without docstrings."""
+    codes = []
+    for name in CODE:
+        with open(os.path.join(tree, "pyoci", name), encoding="utf-8") as file:
+            codes.append(compile(file.read(), "pyoci/" + name, "exec", dont_inherit=True, optimize=2))
+    return marshal.dumps(tuple(codes))
+
+
+def command_line(tree: str, scratch: str, target: str) -> list[str]:
+    """The compiler's command line."""
+
+    def words(name: str) -> list[str]:
+        return shlex.split(str(sysconfig.get_config_var(name) or ""))
+
+    return [
+        *shlex.split(os.environ.get("CC", "cc")),
+        *FLAGS,
+        "-I" + scratch,
+        "-I" + sysconfig.get_path("include"),
+        "-DEXPECTED_HEX=%#x" % sys.hexversion,
+        '-DDYNLOAD="%s"' % (sysconfig.get_config_var("DESTSHARED") or ""),
+        '-DSUFFIX="%s"' % sysconfig.get_config_var("EXT_SUFFIX"),
+        os.path.join(tree, "pyoci", "launcher", "interpreter.c"),
+        "-o",
+        target,
+        library(),
+        *words("LIBS"),
+        *words("SYSLIBS"),
+        *words("MODLIBS"),
+    ]
+
+
+def works(tree: str, snapshot: str, scratch: str, program: str) -> str:
+    """Why the program is no good; "" when it is: it must run a small command and one that needs everything."""
+    bin_directory = os.path.join(scratch, "trial", "bin")
+    place = os.path.join(scratch, "trial", "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pyoci")
+    os.makedirs(bin_directory)
+    os.mkdir(os.path.join(scratch, "root"))
+    boot = shutil.copy(os.path.join(tree, "pyoci", "boot.py"), os.path.join(bin_directory, "pyoci-boot"))
+    shutil.copytree(os.path.join(tree, "pyoci"), place, ignore=shutil.ignore_patterns("__pycache__", "launcher"))
+    shutil.copy(snapshot, os.path.join(place, "snapshot.bin"))
+    for arguments, expected in ((["--root", scratch + "/root", "list", "-q"], ""), (["--version"], "pyoci version ")):
+        command = [sys.executable, "-I", "-S", "-Xpyoci", boot, *arguments]
+        done = subprocess.run(command, executable=program, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0 or not done.stdout.startswith(expected) or done.stderr:
+            return "%s: status %d: %s" % (" ".join(arguments), done.returncode, done.stderr)
+    return ""
+
+
+def build(tree: str, snapshot: str, target: str) -> str:
+    """Write the program to `target`; the reason where that does not work, else ""."""
+    if not library():
+        return "no static libpython (Debian: libpython3-dev)"
+    with tempfile.TemporaryDirectory(prefix="pyoci-interpreter-") as scratch:
+        with open(os.path.join(scratch, "core_code.h"), "w", encoding="ascii") as header:
+            numbers = ",".join(map(str, compiled_code(tree)))
+            header.write("static const unsigned char core_code[] = {%s};\n" % numbers)
+        program = os.path.join(scratch, "pyoci-interpreter")
+        try:
+            done = subprocess.run(command_line(tree, scratch, program), capture_output=True, text=True, check=False)
+            reason = done.stderr if done.returncode else works(tree, snapshot, scratch, program)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = str(error)
+        if not reason:
+            shutil.copy(program, target)
+        return reason
+
+
+if __name__ == "__main__":
+    problem = build(*sys.argv[1:])
+    if problem:
+        sys.exit("pyoci: no interpreter of its own (%s); using %s as it is" % (problem.strip()[-500:], sys.executable))
