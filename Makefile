@@ -2,11 +2,12 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-RUNTIME ?= $(CURDIR)/$(BIN)/pyoci
+# What users install, not the source tree: one file of modules, an interpreter of its own.
+RUNTIME ?= $(CURDIR)/build/installed/bin/pyoci
 RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
 INSTALL_INPUTS := pyproject.toml pyoci/boot.py $(wildcard pyoci/launcher/*)
 
-.PHONY: help demo test test-clients check conformance bench test-vm tables format clean
+.PHONY: help demo test test-clients check conformance installed bench test-vm tables format clean
 
 help:
 	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
@@ -44,17 +45,18 @@ test-clients: $(VENV)/.tools
 	tests/prepare host
 	$(BIN)/python -m pytest tests/clients
 
-conformance: $(VENV)/.installed
+conformance: installed
 	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet $(RUNTIMES); \
 	else echo 'conformance: skipped, needs root'; fi
 
-# What users install is measured: not the editable tree, which is imported file by file.
-bench: $(VENV)/.installed
+bench: installed $(VENV)/.installed
 	tests/prepare packages
 	tests/prepare host
-	tests/prepare venv build/bench
-	build/bench/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall .
-	$(BIN)/python tests/bench/bench.py pyoci=build/bench/bin/pyoci runc=runc crun=crun
+	$(BIN)/python tests/bench/bench.py pyoci=build/installed/bin/pyoci runc=runc crun=crun
+
+installed:
+	tests/prepare venv build/installed
+	build/installed/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall .
 
 test-vm:
 	tests/prepare vm-packages

@@ -1,17 +1,18 @@
 """Where a pyoci process begins in an interpreter of which only the core is initialised.
 
-Compiled into pyoci/launcher/interpreter.c, and run as __main__ with BOOT, the code of pyoci/boot.py.  Until somebody
-needs more there are built-in and frozen modules only: no search path, no `open`, no streams, no codecs but UTF-8,
-ASCII and Latin-1, which are part of str and bytes.  What is missing comes with `Rest`.
+Compiled into pyoci/launcher/interpreter.c together with pyoci/boot.py, and run as __main__.  Until somebody needs
+more there are built-in and frozen modules only: no search path, no `open`, no streams, no codecs but UTF-8, ASCII
+and Latin-1, which are part of str and bytes.  What is missing comes with `Rest`.
 """
 
 import _imp
-import _pyoci
 import _signal
 import builtins
 import posix
 import sys
 from _frozen_importlib import ModuleSpec
+
+import _pyoci  # built into the interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Extensions:
             posix.stat(file)
         except OSError:
             return None
-        return ModuleSpec(name, self, origin=file)
+        return ModuleSpec(name, self, origin=file)  # type: ignore[arg-type]
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
         """Load the file."""
@@ -105,7 +106,7 @@ class Mapping:
 
     def keys(self) -> "list[str]":
         """The names."""
-        return list(self)  # type: ignore[call-overload]
+        return [*self]  # type: ignore[misc]
 
     def items(self) -> "list[tuple[str, str]]":
         """The names and values."""
@@ -157,12 +158,12 @@ def run() -> None:
 
     def open_later(*arguments: object, **more: object) -> object:
         rest.finish()
-        return builtins.open(*arguments, **more)
+        return builtins.open(*arguments, **more)  # type: ignore[call-overload]
 
-    builtins.open = open_later
+    builtins.open = open_later  # type: ignore[assignment]
     boot = type(sys)("pyoci_boot")
     boot.__file__ = sys.argv[0]
-    exec(BOOT, boot.__dict__)
+    exec(_pyoci.BOOT, boot.__dict__)  # noqa: S102  (our own code)
     rest.directory = boot.package_directory()
     boot.begin(rest.directory)
 

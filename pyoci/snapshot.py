@@ -23,7 +23,7 @@ FILE = "/pyoci/snapshot.bin"
 
 # module -> (is a package, offset, length) of its marshalled code
 Modules = dict[str, tuple[bool, int, int]]
-# module that is asked for -> (offset, length) of [(name, is a package, code)]: all that it needs, in order, itself last
+# module that is asked for -> (offset, length) of [(name, is a package, code)]: all it needs, in order, itself last
 Orders = dict[str, tuple[int, int]]
 
 

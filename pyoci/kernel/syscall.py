@@ -141,7 +141,8 @@ def address_of_buffer(value: object) -> int:
     if isinstance(value, bytearray):
         import _pyoci
 
-        return _pyoci.address(value)
+        address: int = _pyoci.address(value)
+        return address
     import _ctypes
 
     return _ctypes.addressof(value)  # type: ignore[arg-type]

@@ -81,7 +81,9 @@ def build_interpreter(root: str, snapshot: str, target: str) -> bool:
     if os.environ.get("PYOCI_INTERPRETER") == "none":
         return False
     builder = os.path.join(root, "pyoci", "launcher", "build_interpreter.py")
-    done = subprocess.run([sys.executable, "-I", "-X", "no_debug_ranges", builder, root, snapshot, target], check=False)
+    done = subprocess.run(
+        [sys.executable, "-I", "-X", "no_debug_ranges", builder, root, snapshot, target], check=False
+    )
     return done.returncode == 0
 
 

@@ -67,7 +67,10 @@ def works(tree: str, snapshot: str, scratch: str, program: str) -> str:
     boot = shutil.copy(os.path.join(tree, "pyoci", "boot.py"), os.path.join(bin_directory, "pyoci-boot"))
     shutil.copytree(os.path.join(tree, "pyoci"), place, ignore=shutil.ignore_patterns("__pycache__", "launcher"))
     shutil.copy(snapshot, os.path.join(place, "snapshot.bin"))
-    for arguments, expected in ((["--root", scratch + "/root", "list", "-q"], ""), (["--version"], "pyoci version ")):
+    for arguments, expected in (
+        (["--root", scratch + "/root", "list", "-q"], ""),
+        (["--version"], "pyoci version "),
+    ):
         command = [sys.executable, "-I", "-S", "-Xpyoci", boot, *arguments]
         done = subprocess.run(command, executable=program, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode != 0 or not done.stdout.startswith(expected) or done.stderr:
@@ -97,4 +100,6 @@ def build(tree: str, snapshot: str, target: str) -> str:
 if __name__ == "__main__":
     problem = build(*sys.argv[1:])
     if problem:
-        sys.exit("pyoci: no interpreter of its own (%s); using %s as it is" % (problem.strip()[-500:], sys.executable))
+        sys.exit(
+            "pyoci: no interpreter of its own (%s); using %s as it is" % (problem.strip()[-500:], sys.executable)
+        )

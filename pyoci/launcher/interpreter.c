@@ -120,15 +120,14 @@ static int set_list(const char *name, int count, char **texts)
 
 static int run(int argc, char **argv)
 {
-    PyObject *main_module = PyImport_AddModule("__main__");
+    PyObject *main_module = PyImport_AddModule("__main__"), *own = PyImport_ImportModule("_pyoci");
     PyObject *codes = PyMarshal_ReadObjectFromString((const char *)core_code, sizeof core_code);
-    if (!main_module || !codes)
-        return -1;
-    PyObject *names = PyModule_GetDict(main_module);
-    if (PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()) ||
-        PyDict_SetItemString(names, "BOOT", PyTuple_GET_ITEM(codes, 1)))
+    if (!main_module || !own || !codes || PyObject_SetAttrString(own, "BOOT", PyTuple_GET_ITEM(codes, 1)))
         return -1;
     if (set_list("argv", argc - 4, argv + 4) || set_list("path", 0, NULL) || PySys_SetObject("stdout", Py_None))
+        return -1;
+    PyObject *names = PyModule_GetDict(main_module);
+    if (PyDict_SetItemString(names, "__builtins__", PyEval_GetBuiltins()))
         return -1;
     return PyEval_EvalCode(PyTuple_GET_ITEM(codes, 0), names, names) ? 0 : -1;
 }

@@ -39,7 +39,7 @@ LEFT_OUT = frozenset(
 )
 HOT = ("create", "delete", "exec", "features", "kill", "list", "pause", "resume", "run", "start", "state")
 FIRST = ("pyoci.startup", "pyoci.cli.main")
-# Code objects are for one interpreter only; boot.py compares.  The index's length follows, in 16 hexadecimal digits.
+# Code objects are for one interpreter only; boot.py compares.  The index's length follows: 16 hexadecimal digits.
 HEAD = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 

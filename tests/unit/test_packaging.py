@@ -45,7 +45,15 @@ SCRIPTS = "pyoci_runtime-0.1.0.data/scripts/"
 def test_a_wheel_with_the_compiled_launcher_is_for_one_platform(wheel):
     if content(wheel, SCRIPTS + "pyoci")[:4] != b"\x7fELF":
         pytest.skip("no C compiler")
-    assert wheel.endswith("-py3-none-linux_%s.whl" % os.uname().machine)
+    own = SCRIPTS + "pyoci-interpreter" in names(wheel)  # which is for one version of Python
+    python = "cp%d%d" % sys.version_info[:2] if own else "py3"
+    assert wheel.endswith("-%s-none-linux_%s.whl" % (python, os.uname().machine))
+
+
+def test_a_wheel_without_an_interpreter_of_its_own_is_for_every_python(tmp_path):
+    made = build("wheel", "", tmp_path, PYOCI_INTERPRETER="none")
+    assert SCRIPTS + "pyoci-interpreter" not in names(made)
+    assert "-py3-none-" in made
 
 
 def test_a_wheel_with_the_script_is_for_every_platform(script_wheel):
