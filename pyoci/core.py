@@ -5,6 +5,7 @@ more there are built-in and frozen modules only: no search path, no `open`, no s
 and Latin-1, which are part of str and bytes.  What is missing comes with `Rest`.
 """
 
+import _codecs
 import _imp
 import _signal
 import builtins
@@ -16,6 +17,7 @@ import _pyoci  # built into the interpreter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from codecs import CodecInfo
     from collections.abc import Sequence
     from types import ModuleType
 
@@ -46,6 +48,29 @@ class Extensions:
     def exec_module(self, module: "ModuleType") -> None:
         """Initialise it."""
         _imp.exec_dynamic(module)
+
+
+class Codecs:
+    """A search function for codecs, and a stand-in for the package `encodings` until it may be imported.
+
+    The first error handler that is looked up makes the registry import the package, for good or ill.
+    """
+
+    def __init__(self, rest: "Rest") -> None:
+        self.rest = rest
+        self.placeholder = sys.modules["encodings"] = type(sys)("encodings")
+        _codecs.register(self.search)
+
+    def search(self, name: str) -> "CodecInfo | None":
+        """The codec, from the package, which is imported for the first; None where that is impossible."""
+        self.rest.finish()
+        if sys.modules.get("encodings") is self.placeholder:
+            del sys.modules["encodings"]
+        try:
+            import encodings
+        except ImportError:  # in the child, after init/freeze.py
+            return None
+        return encodings.search_function(name)
 
 
 class Rest:
@@ -155,6 +180,7 @@ def run() -> None:
     sys.executable = _pyoci.PYTHON
     rest = Rest()
     sys.meta_path += [Extensions(), rest]
+    Codecs(rest)
 
     def open_later(*arguments: object, **more: object) -> object:
         rest.finish()

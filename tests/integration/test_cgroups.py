@@ -167,10 +167,11 @@ def test_the_program_may_need_very_little(inspect):
 
 @pytest.mark.parametrize("limit", [0, 1])
 def test_a_pids_limit_forbids_forks_and_not_the_program(run, limit):
-    """cgroups.md: 0 is a real limit."""
-    result = run(resources(pids={"limit": limit}), args=["sh", "-c", "(echo forked); echo alive"])
+    """cgroups.md: 0 is a real limit, since 1.3.0."""
+    edits = {"ociVersion": "1.3.0", **resources(pids={"limit": limit})}
+    result = run(edits, args=["sh", "-c", "(echo forked); echo alive"])
     assert "forked" not in result.out, result
-    assert run(resources(pids={"limit": limit}), args=["/bin/true"]).code == 0
+    assert run(edits, args=["/bin/true"]).code == 0
 
 
 def test_a_program_over_its_memory_is_killed(run):
