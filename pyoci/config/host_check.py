@@ -6,6 +6,7 @@ be read is taken to be right: the kernel has the last word at create.
 
 import fcntl
 import os
+from stat import S_ISSOCK
 
 from pyoci.cgroup.layout import Layout, detect
 from pyoci.config.fault import Fault, member, quoted
@@ -14,6 +15,7 @@ from pyoci.config.sysctl import below_proc_sys, namespace
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
 from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
 from pyoci.tables.not_yet import NOT_YET
+from pyoci.tables.seccomp import listener_of, notified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def host_faults(config: "Config", bundle: str, layout: Layout | None = None) -> 
     _mount_sources(config, bundle, found)
     _process(config, found)
     _seccomp(linux, found)
+    _seccomp_agent(config, bundle, found)
     _security_modules(config, found)
     _sysctl(linux, found)
     _identity(config, linux, found)
@@ -199,6 +202,21 @@ def _seccomp_names(seccomp: "Seccomp", found: list[Fault]) -> None:
             path = ".linux.seccomp.syscalls[%d].names" % number
             message = "libseccomp knows no system call %s" % ", ".join(quoted(name) for name in names)
             found.append(Fault(path, message, "they are skipped: misspelt, or newer than libseccomp", "warning"))
+
+
+def _seccomp_agent(config: "Config", bundle: str, found: list[Fault]) -> None:
+    """A connection would be a message short of what the agent expects, so the socket is only looked for."""
+    profile = config.get("linux", {}).get("seccomp")
+    if profile is None or not notified(profile):
+        return
+    path, where = listener_of(config)
+    try:
+        there = S_ISSOCK(os.stat(os.path.join(bundle, path)).st_mode)
+    except OSError:
+        there = False
+    if not there:
+        message = "there is no socket at %s" % quoted(path)
+        found.append(Fault(where, message, "start the seccomp agent before the container", "warning"))
 
 
 def _security_modules(config: "Config", found: list[Fault]) -> None:

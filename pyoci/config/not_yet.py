@@ -9,7 +9,7 @@ from pyoci.tables.not_yet import NOT_YET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import Config, Process, Seccomp
+    from pyoci.config.types import Config, Process
 
 # entry of NOT_YET -> (property of .process, what it is)
 _PROCESS = {
@@ -52,8 +52,6 @@ def not_yet(config: "Config", *, systemd: bool = False) -> list[Fault]:
         if entry in NOT_YET and linux.get(key):
             found.append(_refused(".linux." + key, what))
     _mounts(config, found)
-    if "seccomp" in linux and "seccomp.actions:SCMP_ACT_NOTIFY" in NOT_YET:
-        _listener(linux["seccomp"], found)
     _annotations(config, systemd, found)
     return found
 
@@ -82,9 +80,3 @@ def _mounts(config: "Config", found: list[Fault]) -> None:
             for key in ("uidMappings", "gidMappings"):
                 if mount.get(key):
                     found.append(_refused("%s.%s" % (at, key), "idmapped mounts"))
-
-
-def _listener(seccomp: "Seccomp", found: list[Fault]) -> None:
-    for number, rule in enumerate(seccomp.get("syscalls", ())):
-        if rule["action"] == "SCMP_ACT_NOTIFY":
-            found.append(_refused(".linux.seccomp.syscalls[%d].action" % number, "SCMP_ACT_NOTIFY"))

@@ -57,5 +57,5 @@ def config_faults(
     if "resources" in linux:
         resource_faults(linux["resources"], ".linux.resources", found, update=partial)
     if "seccomp" in linux:
-        seccomp_faults(linux["seccomp"], found)
+        seccomp_faults(config, found)
     return found

@@ -13,6 +13,8 @@ One SOCK_SEQPACKET pair, one packet a message: a name, a NUL, a JSON payload; de
        |  ------------------------------- GO_ON -------------------------------------->|
        |                                              (createContainer hooks, new root, identity)
        |  <------------------------------ CONSOLE + fd (only with a terminal) ---------|
+       |  <------------------------------ LISTENER + fd (only with SCMP_ACT_NOTIFY) ---|
+       |  (sends it to the seccomp agent)                                              |
        |  <------------------------------ READY ---------------------------------------|
        |  (saves the state, writes the pid file)                                       |
        |  ------------------------------- RELEASE ------------------------------------>|
@@ -29,6 +31,7 @@ the process that it starts there:
        |  (sets the OOM score and the limits)                                              |
        |  -------------- GO_ON --------------------------------------------------------->  |
        |  <------------- CONSOLE + fd (only with a terminal) ----------------------------  |
+       |  <------------- LISTENER + fd (only with SCMP_ACT_NOTIFY) ----------------------  |
        |  <------------- READY ----------------------------------------------------------  |
        |  -------------- RELEASE ------------------------------------------------------->  |
        |  <------------- FAILED {report}, or end of file at execve ----------------------  |
@@ -59,6 +62,7 @@ CGROUP = b"cgroup"
 ROOTFS_DONE = b"rootfs-done"
 GO_ON = b"go-on"
 CONSOLE = b"console"
+LISTENER = b"listener"
 READY = b"ready"
 RELEASE = b"release"
 FAILED = b"failed"

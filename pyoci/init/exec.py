@@ -11,7 +11,7 @@ from pyoci.init import identity, seal
 from pyoci.init.channel import CGROUP, CONSOLE, GO_ON, INIT_PID, READY, RELEASE
 from pyoci.init.enter import start_child
 from pyoci.init.home import home_of, with_home
-from pyoci.init.init import reset_affinity
+from pyoci.init.init import reset_affinity, start_listening
 from pyoci.init.lookup import find_program
 from pyoci.init.report import failing, report_and_exit
 from pyoci.init.stdio import adopt_standard_streams
@@ -129,10 +129,19 @@ def _become(job: "ExecJob", memory_fd: int) -> "NoReturn":
         with failing("identity", "joining the memory cgroup", ".linux.cgroupsPath"):
             os.write(memory_fd, b"0")
             os.close(memory_fd)
+    start_listening(job)
     job.channel.send(READY)
     job.channel.expect(RELEASE)
     prctl(PR_SET_PDEATHSIG, 0)
-    seal.become(process, path, job.filter_program, job.filter_flags, last_fd=job.last_fd, reports=job.channel)
+    seal.become(
+        process,
+        path,
+        job.filter_program,
+        job.filter_flags,
+        last_fd=job.last_fd,
+        reports=job.channel,
+        executor=job.executor,
+    )
 
 
 def _make_terminal(job: "ExecJob", root_fd: int) -> None:

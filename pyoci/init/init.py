@@ -11,6 +11,7 @@ from pyoci.init.channel import (
     CONSOLE,
     FAILED,
     GO_ON,
+    LISTENER,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -39,7 +40,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pyoci.init.job import Job
+    from pyoci.init.job import ExecJob, Job
     from pyoci.ops.context import Operation
 
 SIGKILL = 9
@@ -85,10 +86,19 @@ def run(job: "Job", *, new_user: bool) -> None:
         plan.process.env = with_home(plan.process.env, home)
         with failing("identity", "looking up the program", ".process.args[0]"):
             path = find_program(plan.process.args[0], plan.process.env)
+        start_listening(job)
     job.channel.send(READY)
     job.channel.expect(RELEASE)
     prctl(PR_SET_PDEATHSIG, 0)
     _finish(job, path)
+
+
+def start_listening(job: "Job | ExecJob") -> None:
+    """Install what a seccomp agent is to be asked about, in a thread of its own, and hand the listener out."""
+    if job.executor is not None:
+        fd = job.executor.start()
+        job.channel.send(LISTENER, None, [fd])
+        os.close(fd)
 
 
 def _open_sources(ctx: Context, job: "Job") -> None:
@@ -188,7 +198,7 @@ def _finish(job: "Job", path: str) -> None:
                 environment[os.fsencode(key)] = os.fsencode(value)
             with failing("start", "startContainer hook", ".hooks.startContainer[%d]" % index):
                 run_hook(hook, "startContainer", index, dump(state).encode(), cwd=process.cwd, env=environment)
-        seal.become(process, path, job.filter_program, job.filter_flags, last_fd=job.last_fd)
+        seal.become(process, path, job.filter_program, job.filter_flags, last_fd=job.last_fd, executor=job.executor)
     except BaseException as error:
         if connection is None:
             report_and_exit(job.channel, error)

@@ -4,21 +4,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Hook
     from pyoci.init.channel import Channel
+    from pyoci.init.executor import Executor
     from pyoci.plan.records import Plan, ProcessSetup
 
 
 class ExecJob:
     """One more process for a container that is there.
 
-    channel, runtime_channel, filter_program, filter_flags, last_fd: as in Job.  init_pidfd: the container's init.
-    kinds: the clone flags of the namespaces to join, all at once.  root_fd: init's root where the container has
-    no mount namespace, else -1.  terminal: whether the process gets a pty, of `size` (rows, columns) or None.
-    sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).
+    channel, runtime_channel, filter_program, filter_flags, executor, last_fd: as in Job.  init_pidfd: the
+    container's init.  kinds: the clone flags of the namespaces to join, all at once.  root_fd: init's root where
+    the container has no mount namespace, else -1.  terminal: whether the process gets a pty, of `size` (rows,
+    columns) or None.  sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "init_pidfd", "kinds", "last_fd", "process", "root_fd",
-        "runtime_channel", "size", "sockets", "terminal",
+        "channel", "executor", "filter_flags", "filter_program", "init_pidfd", "kinds", "last_fd", "process",
+        "root_fd", "runtime_channel", "size", "sockets", "terminal",
     )  # fmt: skip
 
     def __init__(
@@ -32,6 +33,7 @@ class ExecJob:
         self.root_fd = -1
         self.filter_program: bytes | None = None
         self.filter_flags = 0
+        self.executor: Executor | None = None
         self.last_fd = 2
         self.sockets = 0
         self.terminal = False
@@ -44,13 +46,14 @@ class Job:
     channel: the child's end; runtime_channel: the runtime's, which a child closes first, so that it sees the end
     of file when the runtime dies.  start_socket: the listening socket of a created container, None for `run`.
     state: the container's state for hooks, without pid and status.  filter_program, filter_flags: the seccomp
-    filter in the kernel's form, None for no filter.  joined: (descriptor, clone flag, place) of namespaces to
-    join, checked by the runtime.  last_fd: the highest descriptor that the program is to inherit.
+    filter in the kernel's form, None for no filter.  executor: the thread that executes the program when a
+    listener watches it, else None.  joined: (descriptor, clone flag, place) of namespaces to join, checked by the
+    runtime.  last_fd: the highest descriptor that the program is to inherit.
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd", "runtime_channel",
-        "start_socket", "state",
+        "channel", "executor", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd",
+        "runtime_channel", "start_socket", "state",
     )  # fmt: skip
 
     def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
@@ -62,6 +65,7 @@ class Job:
         self.state: dict[str, object] = {}
         self.filter_program: bytes | None = None
         self.filter_flags = 0
+        self.executor: Executor | None = None
         self.joined: list[tuple[int, int, str]] = []
         self.last_fd = 2
 

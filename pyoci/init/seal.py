@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from pyoci.init.channel import Channel
+    from pyoci.init.executor import Executor
     from pyoci.plan.records import ProcessSetup
 
 EXIT_NOT_EXECUTED = 255
@@ -31,8 +32,9 @@ def become(
     *,
     last_fd: int,
     reports: "Channel | None" = None,
+    executor: "Executor | None" = None,
 ) -> "NoReturn":
-    """Become the container's program.
+    """Become the container's program; where a seccomp listener watches it, in the thread that is watched.
 
     When execve fails the status is 255, and its words go over the channel `reports`, where the filter lets them,
     else to standard error.
@@ -48,25 +50,31 @@ def become(
     reset_signals()
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
     close_range(last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
-    if program is not None:
-        prepared = prepare(program)
-        with failing("seal", "installing the seccomp filter", ".linux.seccomp"):
-            install(prepared, flags)
-    try:
-        ready.run()
-    except SyscallError as error:
-        number = error.errno or 0
-        if reports is not None:
-            try:
-                text = (complaint + errno_text(number).encode() + missing_part(path, number)).decode(
-                    "utf-8", "replace"
-                )
-                reports.write(FAILED, {"message": text, "where": ".process.args[0]"})
-                os._exit(EXIT_NOT_EXECUTED)
-            except OSError:
-                pass
-        os.write(2, complaint + errno_text(number).encode() + missing_part(path, number) + b"\n")
-    os._exit(EXIT_NOT_EXECUTED)
+    prepared = None if program is None else prepare(program)
+
+    def execute() -> "NoReturn":
+        if prepared is not None:
+            with failing("seal", "installing the seccomp filter", ".linux.seccomp"):
+                install(prepared, flags)
+        try:
+            ready.run()
+        except SyscallError as error:
+            number = error.errno or 0
+            if reports is not None:
+                try:
+                    text = (complaint + errno_text(number).encode() + missing_part(path, number)).decode(
+                        "utf-8", "replace"
+                    )
+                    reports.write(FAILED, {"message": text, "where": ".process.args[0]"})
+                    os._exit(EXIT_NOT_EXECUTED)
+                except OSError:
+                    pass
+            os.write(2, complaint + errno_text(number).encode() + missing_part(path, number) + b"\n")
+        os._exit(EXIT_NOT_EXECUTED)
+
+    if executor is None:
+        execute()
+    executor.run(execute)
 
 
 def end_on_signals() -> None:

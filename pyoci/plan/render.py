@@ -2,6 +2,7 @@
 
 from pyoci.tables.capabilities import NAMES as CAPABILITY_NAMES
 from pyoci.tables.hooks import KINDS
+from pyoci.tables.seccomp import listener_of, notified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def render(plan: "Plan") -> str:
     else:
         lines.append("identity (init)")
         lines.extend(_identity(plan.process))
+        lines.extend(_listener(plan))
         lines.append("border: the container is created; wait for start")
         lines.extend(_hooks(plan, KINDS[3:4], "in the container, at start"))
         lines.append("seal (init)")
@@ -112,10 +114,23 @@ def _identity(process: "ProcessSetup") -> list[str]:
     return lines
 
 
+def _listener(plan: "Plan") -> list[str]:
+    names = notified(plan.seccomp) if plan.seccomp is not None else []
+    if not names:
+        return []
+    path, where = listener_of(plan.config)
+    return [
+        _line("seccomp filter that notifies a listener of %s" % " ".join(names), ".linux.seccomp"),
+        _line("the listener goes to the agent at %s" % path, where),
+    ]
+
+
 def _seal(plan: "Plan", process: "ProcessSetup") -> list[str]:
     lines = [_line("rlimit %s %d:%d" % (x.name, x.soft, x.hard), x.where) for x in process.rlimits if x.late]
     lines.append(_line("every descriptor above the preserved ones is closed", "default:descriptors"))
     if plan.seccomp is not None:
-        lines.append(_line("seccomp filter, default %s" % plan.seccomp["defaultAction"], ".linux.seccomp"))
+        rest = " (the rest of it)" if notified(plan.seccomp) else ""
+        text = "seccomp filter%s, default %s" % (rest, plan.seccomp["defaultAction"])
+        lines.append(_line(text, ".linux.seccomp"))
     lines.append(_line("execve %s" % " ".join(process.args), ".process.args"))
     return lines

@@ -7,7 +7,18 @@ from errno import EBUSY, ENODEV, ENOENT, EOPNOTSUPP
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import parse
 from pyoci.errors import OperationError, PyociError, StateError, SyscallError, errno_text
-from pyoci.init.channel import CGROUP, CLOSED, CONSOLE, FAILED, GO_ON, INIT_PID, READY, RELEASE, channel_pair
+from pyoci.init.channel import (
+    CGROUP,
+    CLOSED,
+    CONSOLE,
+    FAILED,
+    GO_ON,
+    INIT_PID,
+    LISTENER,
+    READY,
+    RELEASE,
+    channel_pair,
+)
 from pyoci.init.exec import spawn
 from pyoci.init.job import ExecJob
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
@@ -22,7 +33,7 @@ from pyoci.runtime.host import bounding_set
 from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
 from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
-from pyoci.runtime.status import CREATING, PAUSED, STOPPED, is_alive, open_init, status_of
+from pyoci.runtime.status import CREATING, PAUSED, STOPPED, hook_state, is_alive, open_init, status_of
 from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
 
 TYPE_CHECKING = False
@@ -70,12 +81,14 @@ def _check_status(status: str, *, ignore_paused: bool) -> None:
 class Execution:
     """One process while it is being started in a container."""
 
-    __slots__ = ("call", "channel", "job", "pid", "pidfd", "record", "relay")
+    __slots__ = ("call", "channel", "config", "directory", "job", "pid", "pidfd", "record", "relay")
 
     def __init__(
         self, call: "Call", directory: "Directory", record: "Record", config: "Config", inherited: int
     ) -> None:
         self.call = call
+        self.config = config
+        self.directory = directory
         self.record = record
         self.pid = 0
         self.pidfd = -1
@@ -107,6 +120,10 @@ class Execution:
             loaded = load_filter(profile, call.root + "/" + SECCOMP_CACHE)
             self.job.filter_program = loaded.bpf
             self.job.filter_flags = loaded.flags
+            if loaded.notify:
+                from pyoci.runtime.listener import prepare_listener
+
+                prepare_listener(self.job, loaded, config["process"])
 
     def _terminal(self, config: "Config") -> None:
         process = config["process"]
@@ -194,6 +211,8 @@ class Execution:
                 return
             if name == CONSOLE:
                 self._take_console(fds[0])
+            elif name == LISTENER:
+                self._take_listener(fds[0])
             elif name == FAILED:
                 raise self._explain(payload)
             elif name == CLOSED:
@@ -211,6 +230,12 @@ class Execution:
         else:
             self.relay = Relay()
             self.relay.open(pty_fd)
+
+    def _take_listener(self, fd: int) -> None:
+        from pyoci.runtime.listener import send_listener
+
+        state = hook_state(self.record, status_of(self.directory, self.record))
+        send_listener(self.config, self.record.values["bundle"], fd, self.pid, state)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
         with interrupts.interruptible():

@@ -52,6 +52,10 @@ HINTS: "dict[tuple[str, int], tuple[str, str]]" = {
         "raising a hard limit needs CAP_SYS_RESOURCE",
         "lower the limit, or raise that of the process that calls pyoci",
     ),
+    ("seccomp", EBUSY): (
+        "pyoci itself runs under a filter with a listener, and the kernel allows one only",
+        "remove SCMP_ACT_NOTIFY here or from the profile of the outer container",
+    ),
     ("seccomp", EINVAL): ("this kernel refuses the filter or one of its flags", "check .linux.seccomp.flags"),
 }
 

@@ -19,6 +19,7 @@ from pyoci.init.channel import (
     FAILED,
     GO_ON,
     INIT_PID,
+    LISTENER,
     MAP_ME,
     MAPPED,
     READY,
@@ -191,6 +192,10 @@ class Making:
         loaded = load_filter(profile, self.call.root + "/" + SECCOMP_CACHE)
         self.job.filter_program = loaded.bpf
         self.job.filter_flags = loaded.flags
+        if loaded.notify and self.plan.process is not None:
+            from pyoci.runtime.listener import prepare_listener
+
+            prepare_listener(self.job, loaded, self.bundle.config["process"])
 
     def _new_record(self) -> Record:
         config = self.bundle.config
@@ -299,6 +304,8 @@ class Making:
                 self.channel.send(GO_ON)
             elif name == CONSOLE:
                 self._take_console(fds[0])
+            elif name == LISTENER:
+                self._take_listener(fds[0])
             elif name == FAILED:
                 raise explain(payload)
             elif name == CLOSED:
@@ -316,6 +323,12 @@ class Making:
             send_console(path, pty_fd)
         finally:
             os.close(pty_fd)
+
+    def _take_listener(self, fd: int) -> None:
+        from pyoci.runtime.listener import send_listener
+
+        state = dict(self.job.state, pid=self.init_pid)
+        send_listener(self.bundle.config, self.bundle.path, fd, self.init_pid, state)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
         with interrupts.interruptible():

@@ -9,7 +9,6 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "mountOptions:idmap",
         "mountOptions:ridmap",
-        "seccomp.actions:SCMP_ACT_NOTIFY",
         "cgroup:systemd",
         "cgroup:systemdUser",
         "apparmor",

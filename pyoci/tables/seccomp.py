@@ -4,6 +4,14 @@ Actions and operators have the same values in libseccomp; so do architectures, w
 AUDIT_ARCH_ numbers, except X32: the kernel reports x86-64 for it.
 """
 
+from pyoci.tables.annotations import SECCOMP_RECEIVER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.config.types import Config, Seccomp
+
+NOTIFY = "SCMP_ACT_NOTIFY"
+
 ACTIONS = {
     "SCMP_ACT_ALLOW": 0x7FFF0000,
     "SCMP_ACT_ERRNO": 0x00050000,
@@ -71,3 +79,16 @@ FLAGS = {
     "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV": 0x20,
 }
 FLAG_NEW_LISTENER = 0x8
+
+
+def notified(profile: "Seccomp") -> list[str]:
+    """The names of the calls that a listener is asked about."""
+    return [name for rule in profile.get("syscalls", ()) if rule["action"] == NOTIFY for name in rule["names"]]
+
+
+def listener_of(config: "Config") -> tuple[str, str]:
+    """(path of the agent's socket, its place in the configuration); the path is empty when none is named."""
+    path = config.get("linux", {}).get("seccomp", {}).get("listenerPath", "")
+    if path:
+        return path, ".linux.seccomp.listenerPath"
+    return config.get("annotations", {}).get(SECCOMP_RECEIVER, ""), '.annotations["%s"]' % SECCOMP_RECEIVER

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import socket
 
 import pytest
 
@@ -203,34 +202,3 @@ def test_bad_profiles_are_refused(run, edit):
     """R-263 to R-273."""
     base = seccomp("SCMP_ACT_ALLOW", rule("SCMP_ACT_ERRNO", "times"))
     run(base, {"linux": {"seccomp": edit}}, timeout=15).failed()
-
-
-@pytest.mark.xfail(reason="seccomp listeners are refused by name in this version", strict=True)
-def test_a_listener_gets_the_descriptor_and_the_state(container, work):
-    """R-271."""
-    path = work + "/listener"
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(path)
-        server.listen()
-        profile = seccomp(
-            "SCMP_ACT_ALLOW", rule("SCMP_ACT_NOTIFY", "sched_yield"), listenerPath=path, listenerMetadata="meta"
-        )
-        one = container(profile)
-        one.create()
-        server.settimeout(10)
-        peer, _ = server.accept()
-        with peer:
-            peer.settimeout(10)
-            data, descriptors, _, _ = socket.recv_fds(peer, 1 << 20, 4)
-            message = json.loads(data)
-            rest = peer.recv(10)
-        assert rest == b""
-        assert len(descriptors) == 1
-        assert "seccomp" in os.readlink("/proc/self/fd/%d" % descriptors[0])
-        os.close(descriptors[0])
-        assert message["fds"] == ["seccompFd"]
-        assert message["metadata"] == "meta"
-        assert message["state"]["id"] == one.id
-        assert message["state"]["status"] in ("creating", "created")
-        assert message["pid"] == one.pid
-        one.delete("--force").ok()

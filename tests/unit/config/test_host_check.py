@@ -1,6 +1,7 @@
 """Checks against the host, with the host's cgroups given as a value."""
 
 import os
+import socket
 
 import pytest
 
@@ -51,6 +52,28 @@ def test_a_joined_user_namespace_has_its_own_map():
     assert joined in [fault.message for fault in host_faults(config, "/", NONE)]
     config["linux"]["uidMappings"] = same
     assert joined not in [fault.message for fault in host_faults(config, "/", NONE)]
+
+
+def test_the_socket_of_a_seccomp_agent_is_looked_for(tmp_path):
+    config = minimal()
+    rules = [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]
+    seccomp = {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "agent.sock", "syscalls": rules}
+    config["linux"] = {"seccomp": seccomp}
+
+    def warned():
+        found = host_faults(config, str(tmp_path), NONE)
+        return [(fault.path, fault.level) for fault in found if "no socket" in fault.message]
+
+    assert warned() == [(".linux.seccomp.listenerPath", "warning")]
+    (tmp_path / "agent.sock").touch()
+    assert warned()
+    (tmp_path / "agent.sock").unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "agent.sock"))
+        assert not warned()
+    seccomp["listenerPath"] = "/none"
+    rules[0]["action"] = "SCMP_ACT_ERRNO"
+    assert not warned()
 
 
 def test_lists_of_cpus():

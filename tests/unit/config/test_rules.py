@@ -49,6 +49,14 @@ def notify(*names):
     return seccomp(listenerPath="/s", syscalls=[{"names": list(names), "action": "SCMP_ACT_NOTIFY"}])
 
 
+def both(*changes):
+    def change(config):
+        for one in changes:
+            one(config)
+
+    return change
+
+
 def user_namespace(uids=None, gids=None, path=None, **user):
     def change(config):
         config["linux"]["namespaces"].append({"type": "user", **({"path": path} if path else {})})
@@ -167,6 +175,17 @@ REFUSED = [
     ),
     (seccomp(defaultAction="SCMP_ACT_NOTIFY"), ".linux.seccomp.defaultAction", "cannot be the default action"),
     (notify("mkdir", "write"), ".linux.seccomp.syscalls[0].names[1]", "write"),
+    (notify("mkdir", "futex"), ".linux.seccomp.syscalls[0].names[1]", "futex"),
+    (
+        both(notify("mkdir"), process(scheduler={"policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 2, "period": 2})),
+        ".process.scheduler.policy",
+        "cannot be combined with SCMP_ACT_NOTIFY",
+    ),
+    (
+        both(notify("mkdir"), process(scheduler={"policy": "SCHED_BATCH", "flags": ["SCHED_FLAG_RESET_ON_FORK"]})),
+        ".process.scheduler.flags",
+        "cannot be combined with SCMP_ACT_NOTIFY",
+    ),
     (seccomp(listenerMetadata="x"), ".linux.seccomp.listenerMetadata", "without listenerPath"),
     (
         seccomp(syscalls=[{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]),
@@ -212,6 +231,11 @@ ACCEPTED = [
     resources(memory={"limit": -1, "swap": 5}),
     seccomp(defaultAction="SCMP_ACT_TRACE"),
     notify("mkdir"),
+    both(notify("mkdir"), process(scheduler={"policy": "SCHED_BATCH", "nice": 1})),
+    both(
+        seccomp(syscalls=[{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]),
+        lambda config: config.update(annotations={"run.oci.seccomp.receiver": "/run/agent"}),
+    ),
 ]
 
 
@@ -307,7 +331,6 @@ ASKED = {
         ".mounts[3].options[0]",
     ),
     "mountExtensions.idmap": (mount(destination="/a", uidMappings=WHOLE), ".mounts[3].uidMappings"),
-    "seccomp.actions:SCMP_ACT_NOTIFY": (notify("mkdir"), ".linux.seccomp.syscalls[0].action"),
 }
 # Asked for elsewhere than in config.json.
 ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser", "checkpoint"}
