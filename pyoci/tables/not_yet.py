@@ -14,8 +14,6 @@ NOT_YET: frozenset[str] = frozenset(
         "cgroup:systemdUser",
         "apparmor",
         "selinux",
-        "intelRdt",
-        "netDevices",
         "mountExtensions.idmap",
         "checkpoint",
         "annotations:org.criu.config",
