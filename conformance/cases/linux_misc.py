@@ -320,6 +320,43 @@ def net_address(t: Context) -> None:
     t.check("192.0.2.5" in text, "the address is gone")
 
 
+@case(
+    "net-devices/ipv6-address-is-kept",
+    "config-linux.md#network-devices: MUST preserve permanent addresses of any family with global scope",
+    "R-248",
+)
+def net_address_6(t: Context) -> None:
+    import subprocess
+
+    own_network(t)
+    made = subprocess.run(
+        ["ip", "address", "add", "2001:db8::5/64", "dev", "cfdummy0", "nodad"], capture_output=True, check=False
+    )
+    t.need(made.returncode == 0, "the kernel gives no IPv6 addresses")
+    t.config["linux"]["netDevices"] = {"cfdummy0": {}}
+    text = t.go("--only", "net", "--read", "/proc/net/if_inet6").text("/proc/net/if_inet6")
+    t.check("20010db8000000000000000000000005" in text, "the address is gone")
+
+
+@case("net-devices/comes-up", "config-linux.md#network-devices: MUST set the state to up after moving", "R-248")
+def net_comes_up(t: Context) -> None:
+    import subprocess
+
+    own_network(t)
+    subprocess.run(["ip", "link", "set", "cfdummy0", "down"], check=True)
+    t.config["linux"]["netDevices"] = {"cfdummy0": {}}
+    interfaces = t.go("--only", "net")["net"]
+    t.equal(interfaces.get("cfdummy0", {}).get("up"), 1, "it is up")
+
+
+@case("net-devices/template", "config-linux.md#network-devices: a name with %d MUST be allowed", "R-248")
+def net_template(t: Context) -> None:
+    own_network(t)
+    t.config["linux"]["netDevices"] = {"cfdummy0": {"name": "cfin%d"}}
+    interfaces = t.go("--only", "net")["net"]
+    t.check("cfin0" in interfaces, f"interfaces are {sorted(interfaces)}")
+
+
 @case("net-devices/missing", "runtime.md#create: a property that cannot be applied MUST be an error", "R-248")
 def net_missing(t: Context) -> None:
     t.config["linux"]["netDevices"] = {"cfnone0": {}}

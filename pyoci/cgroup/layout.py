@@ -166,7 +166,7 @@ def _cgroup_mounts(mountinfo: str) -> "Iterator[tuple[str, str, str, str]]":
         kind, _, rest = right.partition(" ")
         if kind in ("cgroup", "cgroup2"):
             fields = left.split(" ")
-            yield _unescape(fields[3]), _unescape(fields[4]), kind, rest.rpartition(" ")[2]
+            yield unescape(fields[3]), unescape(fields[4]), kind, rest.rpartition(" ")[2]
 
 
 def _better(new: str, old: str) -> bool:
@@ -201,7 +201,7 @@ def _rank(hierarchy: Hierarchy) -> int:
     return min(ranks, default=len(_ORDER))
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
     """Undo mountinfo's octal escapes of space, tab, newline and backslash."""
     if "\\" not in text:
         return text

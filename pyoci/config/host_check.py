@@ -10,6 +10,7 @@ from stat import S_ISSOCK
 
 from pyoci.cgroup.layout import Layout, detect
 from pyoci.config.fault import Fault, member, quoted
+from pyoci.config.host_check_taken import intel_rdt_faults, network_device_faults
 from pyoci.config.rules_mounts import is_bind
 from pyoci.config.sysctl import below_proc_sys, namespace
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
@@ -50,6 +51,8 @@ def host_faults(config: "Config", bundle: str, layout: Layout | None = None) -> 
     _sysctl(linux, found)
     _identity(config, linux, found)
     _hooks(config, found)
+    network_device_faults(linux, found)
+    intel_rdt_faults(linux, found)
     _cgroups(linux.get("resources", {}), layout or detect(), found)
     _block_devices(linux.get("resources", {}), found)
     return found

@@ -18,8 +18,6 @@ _PROCESS = {
 }
 # entry of NOT_YET -> (property of .linux, what it is)
 _LINUX = {
-    "netDevices": ("netDevices", "moving network devices"),
-    "intelRdt": ("intelRdt", "Intel RDT"),
     "selinux": ("mountLabel", "SELinux labels"),
     "memoryPolicy": ("memoryPolicy", "NUMA memory policies"),
 }

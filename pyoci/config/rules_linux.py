@@ -180,10 +180,20 @@ def _network_devices(config: "Config", linux: "Linux", found: list[Fault]) -> No
         found.append(Fault(".linux.netDevices", "unable to move network devices without a network namespace", fix))
     names: dict[str, str] = {}
     for old, device in devices.items():
+        at = member(".linux.netDevices", old)
         new = device.get("name") or old
-        if new in names and "%d" not in new:
+        at_name = at + ".name" if device.get("name") else at
+        if old == "lo":
+            message = "every network namespace has an interface lo of its own, which cannot be moved"
+            found.append(Fault(at, message, "remove it"))
+        elif new == "lo":
+            found.append(Fault(at_name, "the container has an interface lo already", "another name"))
+        elif "%" in new and (new.count("%") > 1 or "%d" not in new):
+            message = "interface name %s: %% stands only in one %%d, for a number" % quoted(new)
+            found.append(Fault(at_name, message, "such as eth%d"))
+        elif new in names and "%d" not in new:
             message = "interfaces %s and %s would both be named %s" % (names[new], old, new)
-            found.append(Fault(member(".linux.netDevices", old), message, "another name"))
+            found.append(Fault(at, message, "another name"))
         names.setdefault(new, old)
 
 
@@ -209,12 +219,29 @@ def _personality(config: "Config", linux: "Linux", found: list[Fault]) -> None:
         found.append(Fault(".linux.personality.flags", "no personality flags are defined", "remove flags"))
 
 
+# What else is in the root of resctrl, and what no directory can be called.
+_NO_CLASS = (
+    "",
+    ".",
+    "..",
+    "info",
+    "mon_data",
+    "mon_groups",
+    "cpus",
+    "cpus_list",
+    "mode",
+    "schemata",
+    "size",
+    "tasks",
+)
+
+
 def _intel_rdt(config: "Config", linux: "Linux", found: list[Fault]) -> None:
     rdt = linux.get("intelRdt")
     if not rdt:
         return
     name = rdt.get("closID", "/")
-    if name != "/" and ("/" in name or name in ("", ".", "..", "info", "mon_data", "mon_groups")):
+    if name != "/" and ("/" in name or name in _NO_CLASS):
         fix = "the name of a directory, or / for the root class"
         found.append(Fault(".linux.intelRdt.closID", "%s is no class of service" % quoted(name), fix))
     if not rdt.get("l3CacheSchema", "L3:").startswith("L3"):

@@ -8,6 +8,9 @@ One SOCK_SEQPACKET pair, one packet a message: a name, a NUL, a JSON payload; de
        |  -------------- MAPPED ------------------->|   (or straight to init)          |
        |  <------------- INIT_PID {pid} ------------|  (and ends)                      |
        |  ------------------------------- CGROUP {controllers} + fds ----------------->|
+       |  <------------------------------ NETWORK + fd (only with network devices) ----|
+       |  (moves the devices into the namespace behind the descriptor)
+       |  ------------------------------- DEVICES_MOVED ------------------------------>|
        |  <------------------------------ ROOTFS_DONE (only when hooks wait for it) ---|
        |  (prestart, createRuntime hooks)                                              |
        |  ------------------------------- GO_ON -------------------------------------->|
@@ -59,6 +62,8 @@ MAP_ME = b"map-me"
 MAPPED = b"mapped"
 INIT_PID = b"init-pid"
 CGROUP = b"cgroup"
+NETWORK = b"network"
+DEVICES_MOVED = b"devices-moved"
 ROOTFS_DONE = b"rootfs-done"
 GO_ON = b"go-on"
 CONSOLE = b"console"

@@ -9,9 +9,11 @@ from pyoci.init.channel import (
     ACCEPTED,
     CGROUP,
     CONSOLE,
+    DEVICES_MOVED,
     FAILED,
     GO_ON,
     LISTENER,
+    NETWORK,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -66,10 +68,15 @@ def run(job: "Job", *, new_user: bool) -> None:
     _carry_out(plan.rootfs[:join_at], "rootfs", ctx)
     with failing("rootfs", "joining the cgroup", ".linux.cgroupsPath"):
         memory_fd = _join_cgroup(job)
+    if plan.net_devices:
+        with failing("rootfs", "handing over the network namespace", ".linux.netDevices"):
+            _offer_network(job)
     _carry_out(plan.rootfs[join_at:], "rootfs", ctx)
     if memory_fd >= 0:
         with failing("rootfs", "joining the memory cgroup", ".linux.cgroupsPath"):
             _write_and_close(memory_fd)
+    if plan.net_devices:
+        job.channel.expect(DEVICES_MOVED)
     _hooks_before_the_root_changes(job, ctx)
     home = _home(job, ctx)
     if not plan.has_terminal:
@@ -148,6 +155,13 @@ def reset_affinity() -> None:
 
 def _write_and_close(fd: int) -> None:
     os.write(fd, b"0")
+    os.close(fd)
+
+
+def _offer_network(job: "Job") -> None:
+    """Have the runtime move devices in, which it does while we go on; they have to be there for the hooks."""
+    fd = os.open("self/ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=job.proc_fd)
+    job.channel.send(NETWORK, None, [fd])
     os.close(fd)
 
 

@@ -8,8 +8,9 @@ from pyoci.ops.console import MakeConsole
 from pyoci.ops.nodes import MakeDirectory
 from pyoci.ops.root import BindRoot, ChangeRoot, MoveRoot, OpenRoot, PivotRoot, SealRoot, SetPropagation
 from pyoci.ops.settings import RaiseLoopback, SetDomainname, SetHostname, WriteSysctl
+from pyoci.plan.intel_rdt import make_intel_rdt
 from pyoci.plan.mounts import make_mounts
-from pyoci.plan.namespaces import host_uid_of_delegation, make_namespaces
+from pyoci.plan.namespaces import host_uid_of_delegation, make_namespaces, make_net_devices
 from pyoci.plan.process import make_process
 from pyoci.plan.records import Plan
 from pyoci.plan.rootfs import make_devices, make_restrictions
@@ -44,6 +45,8 @@ def make_plan(
     else:
         _without_mount_namespace(plan, rootfs)
     plan.join_index = _join_index(plan)
+    plan.net_devices = make_net_devices(linux)
+    plan.intel_rdt = make_intel_rdt(linux, container_id)
     plan.delegate_to = host_uid_of_delegation(config, facts.layout.mode, plan.namespaces)
     for index, device in enumerate(linux.get("devices", [])):
         if device["path"] == PTMX_LINK[0]:

@@ -1,6 +1,7 @@
-"""linux.namespaces, the id mappings and the clocks."""
+"""linux.namespaces, the id mappings, the clocks and the network devices."""
 
-from pyoci.plan.records import JoinedNamespace, Namespaces
+from pyoci.config.fault import member
+from pyoci.plan.records import JoinedNamespace, Namespaces, NetDevice
 from pyoci.tables.process import TIME_CLOCKS
 
 TYPE_CHECKING = False
@@ -33,6 +34,16 @@ def make_namespaces(linux: "Linux") -> Namespaces:
 def _map_text(mappings: "list[IDMapping]") -> str:
     """Lines `inside outside count` (user_namespaces(7))."""
     return "".join("%d %d %d\n" % (entry["containerID"], entry["hostID"], entry["size"]) for entry in mappings)
+
+
+def make_net_devices(linux: "Linux") -> list[NetDevice]:
+    """The network devices that move into the container, in the order of config.json."""
+    result = []
+    for old, device in (linux.get("netDevices") or {}).items():
+        where = member(".linux.netDevices", old)
+        new = device.get("name", "")
+        result.append(NetDevice(where, old, new or old, where + ".name" if new else where))
+    return result
 
 
 def host_uid_of_delegation(config: "Config", cgroup_mode: str, namespaces: Namespaces) -> int | None:

@@ -56,6 +56,59 @@ class Namespaces:
         return "user" in self.new and bool(self.joined)
 
 
+class NetDevice:
+    """A network device that moves into the container: its name here, and there (perhaps with `%d`)."""
+
+    __slots__ = ("new", "old", "where", "where_name")
+
+    def __init__(self, where: str, old: str, new: str, where_name: str) -> None:
+        self.where = where
+        self.old = old
+        self.new = new
+        self.where_name = where_name
+
+    def describe(self) -> str:
+        """As `network device eth0 moves in as web0, keeps its permanent global addresses, up`."""
+        name = "" if self.new == self.old else " as %s" % self.new
+        return "network device %s moves in%s, keeps its permanent global addresses, up" % (self.old, name)
+
+
+class IntelRdt:
+    """A class of service of resctrl: its directory's name, "" for the root's; lines: (place, line of schemata).
+
+    monitor: the name of a monitoring group in it, "" for none.  is_named: by closID, not after the container.
+    """
+
+    __slots__ = ("is_named", "lines", "monitor", "name")
+
+    def __init__(self, name: str, lines: list[tuple[str, str]], monitor: str, *, is_named: bool) -> None:
+        self.name = name
+        self.lines = lines
+        self.monitor = monitor
+        self.is_named = is_named
+
+    @property
+    def must_exist(self) -> bool:
+        """A class that is named and given nothing has to be there already."""
+        return self.is_named and not self.lines
+
+    def describe(self) -> list[tuple[str, str]]:
+        """(step, place) of each step, in order."""
+        at = ".linux.intelRdt"
+        if not self.name:
+            steps = [("class of service: the root's of resctrl", at + ".closID")]
+        elif self.must_exist:
+            steps = [("class of service %s of resctrl, which must exist" % self.name, at + ".closID")]
+        elif self.is_named:
+            steps = [("class of service %s of resctrl, made where it is missing" % self.name, at + ".closID")]
+        else:
+            steps = [("class of service %s of resctrl, made, and removed with the container" % self.name, at)]
+        steps += [("schemata %s" % line, where) for where, line in self.lines]
+        if self.monitor:
+            steps.append(("monitoring group %s of the class of service" % self.monitor, at + ".enableMonitoring"))
+        return steps
+
+
 class Rlimit:
     """One resource limit: `late` ones are so small that the waiting init process could not live with them."""
 
@@ -116,12 +169,13 @@ class Plan:
     rootfs: operations before the hooks of the runtime; jail: those between the hooks and the change of
     identity.  join_index: how many operations of rootfs come before init must be in its cgroup.  process is
     None when config.json has no `process`.  delegate_to: the host uid that gets the cgroup, None for nobody.
+    net_devices: moved by the runtime before the hooks.  intel_rdt: None without resctrl.
     warnings: what the user should hear.
     """
 
     __slots__ = (
-        "cgroup", "config", "container_id", "delegate_to", "hooks", "jail", "join_index", "namespaces", "process",
-        "rootfs", "seccomp", "warnings",
+        "cgroup", "config", "container_id", "delegate_to", "hooks", "intel_rdt", "jail", "join_index", "namespaces",
+        "net_devices", "process", "rootfs", "seccomp", "warnings",
     )  # fmt: skip
 
     def __init__(self, config: "Config", container_id: str, namespaces: Namespaces, cgroup: "Cgroup") -> None:
@@ -132,6 +186,8 @@ class Plan:
         self.rootfs: list[Operation] = []
         self.jail: list[Operation] = []
         self.join_index = 0
+        self.net_devices: list[NetDevice] = []
+        self.intel_rdt: IntelRdt | None = None
         self.delegate_to: int | None = None
         self.process: ProcessSetup | None = None
         self.hooks: Hooks = config.get("hooks", {})

@@ -23,6 +23,8 @@ def render(plan: "Plan") -> str:
         lines.append(_line(limit.describe(), limit.where))
     if plan.delegate_to is not None:
         lines.append(_line("the cgroup is given to host uid %d" % plan.delegate_to, "default:delegation"))
+    if plan.intel_rdt is not None:
+        lines.extend(_line(text, where) for text, where in plan.intel_rdt.describe())
     lines.append("enter (runtime and init)")
     lines.extend(_namespaces(plan))
     lines.append("rootfs (init)")
@@ -64,6 +66,7 @@ def _namespaces(plan: "Plan") -> list[str]:
             lines.append(_line("%s_map %s" % (name, entry), ".linux.%sMappings" % name))
     for entry in namespaces.offsets.splitlines():
         lines.append(_line("clock offset %s" % entry, ".linux.timeOffsets"))
+    lines.extend(_line(device.describe(), device.where) for device in plan.net_devices)
     return lines
 
 

@@ -3,7 +3,9 @@
     ROOT/ID/                 0711, made by mkdir(2), which is the lock that decides between parallel creates
         state.json           the record, replaced by rename only
         anchor               symlink: `PID:STARTTIME`, and
-        cgroup               symlink: the cgroup driver's record; both survive a damaged state.json
+        cgroup               symlink: the cgroup driver's record
+        resctrl              symlink: the record of the class of service, only with linux.intelRdt; all three
+                             survive a damaged state.json
         config.json          the bytes of the bundle's config at the time of create
         start.sock           exists from create to start: init listens on it
         notify/notify.sock   only where NOTIFY_SOCKET asked for it; the container sees the directory
@@ -34,10 +36,11 @@ CONFIG = "config.json"
 START_SOCKET = "start.sock"
 ANCHOR = "anchor"
 CGROUP = "cgroup"
+RESCTRL = "resctrl"
 NOTIFY = "notify"  # a directory, and
 NOTIFY_SOCKET = "notify.sock"  # the socket in it
 SECCOMP_CACHE = ".seccomp"  # below the state root; no id begins with a dot
-_FILES = (START_SOCKET, CONFIG, CONFIG + ".new", STATE + ".new", ANCHOR, CGROUP, STATE)
+_FILES = (START_SOCKET, CONFIG, CONFIG + ".new", STATE + ".new", ANCHOR, CGROUP, RESCTRL, STATE)
 
 
 def check_id(container_id: str) -> str:
@@ -254,7 +257,7 @@ class Record:
 
     Keys: id, bundle, rootfs, created (RFC 3339), bootId, stage ("creating" or "made"), pid, startTime (field
     22 of /proc/PID/stat), annotations, cgroup (the driver's record), cgroupManager, hooks (poststart and
-    poststop), hasProcess, privatePidNamespace.
+    poststop), hasProcess, privatePidNamespace, intelRdt (pyoci.resctrl.group; only where asked for).
     """
 
     __slots__ = ("values",)

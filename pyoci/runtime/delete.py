@@ -7,6 +7,7 @@ from pyoci.runtime.container import (
     ANCHOR,
     CGROUP,
     DOES_NOT_EXIST,
+    RESCTRL,
     STATE,
     Record,
     load_record,
@@ -17,6 +18,8 @@ from pyoci.runtime.status import CREATED, CREATING, STOPPED, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from pyoci.cli.call import Call
     from pyoci.log import Log
     from pyoci.runtime.container import Directory
@@ -70,9 +73,17 @@ def destroy(directory: "Directory", record: Record, log: "Log") -> None:
     if not record.values.get("privatePidNamespace", False):
         cgroup.kill()
     cgroup.remove()
+    _remove_class_of_service(record)
     directory.remove()
     directory.close()
     run_poststop(record, log)
+
+
+def _remove_class_of_service(record: Record) -> None:
+    if record.values.get("intelRdt"):
+        from pyoci.resctrl.group import remove
+
+        remove(record.values["intelRdt"])
 
 
 def run_poststop(record: Record, log: "Log") -> None:
@@ -91,14 +102,8 @@ def _delete_without_record(directory: "Directory") -> None:
         from pyoci.runtime.container import boot_id
 
         values.update(pid=int(pid), startTime=int(started), bootId=boot_id())
-    text = directory.read_link(CGROUP)
-    if text:
-        from pyoci.config.json_text import parse
-
-        try:
-            values["cgroup"] = parse(os.fsencode(text), CGROUP, ours=True)
-        except PyociError:
-            values["cgroup"] = None
+    values["cgroup"] = _read_link(directory, CGROUP)
+    values["intelRdt"] = _read_link(directory, RESCTRL)
     if values["cgroup"] is None:
         from pyoci.cgroup.driver import Cgroup
 
@@ -108,5 +113,19 @@ def _delete_without_record(directory: "Directory") -> None:
     cgroup = cgroup_of(record)
     cgroup.kill()
     cgroup.remove()
+    _remove_class_of_service(record)
     directory.remove()
     directory.close()
+
+
+def _read_link(directory: "Directory", name: str) -> "Any":
+    """What a symlink keeps of a driver's record; None when there is none that can be read."""
+    text = directory.read_link(name)
+    if not text:
+        return None
+    from pyoci.config.json_text import parse
+
+    try:
+        return parse(os.fsencode(text), name, ours=True)
+    except PyociError:
+        return None

@@ -142,6 +142,10 @@ class Execution:
         interrupts.hold()
         self._spawn()
         set_from_outside(self.pid, self.job.process)
+        if self.record.values.get("intelRdt"):
+            from pyoci.resctrl.group import join_again
+
+            join_again(self.record.values["intelRdt"], self.pid)
         self.channel.send(GO_ON)
         self._converse()
         if not options["detach"]:

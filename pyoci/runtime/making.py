@@ -22,6 +22,7 @@ from pyoci.init.channel import (
     LISTENER,
     MAP_ME,
     MAPPED,
+    NETWORK,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -57,6 +58,7 @@ from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
+from pyoci.runtime.taken import Taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -143,6 +145,7 @@ class Making:
         "notifies",
         "plan",
         "record",
+        "taken",
     )
 
     def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan", inherited: int) -> None:
@@ -153,6 +156,7 @@ class Making:
         self.init_pidfd = -1
         self.console_fd = -1
         self.notifies = False
+        self.taken = Taken(plan)
         self.channel, child_channel = channel_pair()
         proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.job = Job(plan, child_channel, self.channel, proc_fd)
@@ -166,6 +170,7 @@ class Making:
         """Everything that can fail without leaving more than the container's directory; then the record."""
         close_range(self.job.last_fd + 1, 0xFFFFFFFF, CLOSE_RANGE_CLOEXEC)
         self.job.joined = open_namespaces(self.plan.namespaces)
+        self.taken.find()
         interrupts.hold()
         self.directory = make_directory(self.call.root, self.plan.container_id)
         try:
@@ -173,6 +178,7 @@ class Making:
                 self._load_filter(self.plan.seccomp)
             self.record = self._new_record()
             self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            self.taken.note(self.record, self.directory)
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
             if self.notifies:
@@ -231,8 +237,10 @@ class Making:
         self.record.values["cgroup"] = cgroup.to_record()
         if self.plan.delegate_to is not None:
             cgroup.delegate(self.plan.delegate_to)
+        self.taken.make(self.record, self.directory)
         self.record.save(self.directory)  # from here on what is in the cgroup is ours, and may be killed
         self._spawn()
+        self.taken.join(self.init_pid)
         if self.plan.process is not None:
             set_from_outside(
                 self.init_pid, self.plan.process
@@ -302,6 +310,8 @@ class Making:
                 self._run_hooks("prestart")
                 self._run_hooks("createRuntime")
                 self.channel.send(GO_ON)
+            elif name == NETWORK:
+                self.taken.move_net_devices(fds[0], self.channel)
             elif name == CONSOLE:
                 self._take_console(fds[0])
             elif name == LISTENER:
@@ -366,6 +376,7 @@ class Making:
         values = self.record.values
         values.update(stage="made", pid=self.init_pid, startTime=start_time(self.init_pid))
         del values["maker"]
+        self.taken.finish(self.record, self.directory)
         self.record.save(self.directory)
 
     # ---- the two ends -------------------------------------------------------------------------------------
@@ -407,6 +418,7 @@ class Making:
                 os.waitpid(self.init_pid, 0)
             except (ProcessLookupError, ChildProcessError):
                 pass
+        self.taken.give_back(error)
         self._close_handles()
         self.record.values["pid"] = 0
         self.record.values["cgroup"] = self.plan.cgroup.to_record()

@@ -45,6 +45,7 @@ def main(call: "Call") -> int:
             raise PyociError("process property must not be empty", where=".process")
         with interrupts.interruptible():
             run_poststart(making.record)
+        making.taken.leave()
         if notifier is not None:
             _notify(notifier, making, detach=detach)
         if detach:

@@ -12,10 +12,12 @@ from pyoci.runtime.status import CREATING, STOPPED, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.cli.call import Call
     from pyoci.config.types import Resources
+    from pyoci.runtime.container import Record
 
 _PREFIX = ".linux.resources"
 # option -> where its value stands in a resources document
@@ -45,7 +47,7 @@ def main(call: "Call") -> int:
     """All of it or nothing: a value that is refused sets back what was written before it."""
     directory = open_directory(call.root, call.arguments[0])
     record = load_record(directory)
-    changes, name = _changes(call)
+    changes, name, schemata = _changes(call)
     fcntl.flock(directory.fd, fcntl.LOCK_EX)  # of two at once, the second adds to what the first did
     record = load_record(directory)
     status = status_of(directory, record, sure=False)
@@ -58,11 +60,15 @@ def main(call: "Call") -> int:
     if changes.get("pids", {}).get("limit") == 0 and is_before_1_3(config):
         del changes["pids"]  # it meant nothing then
     cgroup = cgroup_of(record)
-    if cgroup.mode == "none":
+    if cgroup.mode == "none" and changes:
         raise HostError("cannot update: the container has no cgroup", cause="cgroups are disabled")
+    undo = _update_class_of_service(record, schemata) if schemata else None
     try:
-        cgroup.update(to_write(saved, changes))
+        if changes:
+            cgroup.update(to_write(saved, changes))
     except PyociError as error:
+        if undo is not None:
+            undo()
         error.where = error.where.replace(_PREFIX, name + ": ", 1) if name else error.where
         raise
     record.values["resources"] = merged(saved, changes)
@@ -70,27 +76,52 @@ def main(call: "Call") -> int:
     return 0
 
 
-def _changes(call: "Call") -> "tuple[Resources, str]":
-    """The document of --resources (then no other option counts, as with runc), or the one the options make."""
+def _update_class_of_service(record: "Record", schemata: "list[tuple[str, str]]") -> "Callable[[], None]":
+    """Write lines of resctrl's schemata; the function that takes it back."""
+    group = record.values.get("intelRdt")
+    if not group:
+        raise StateError(
+            "cannot update Intel RDT: the container has no class of service",
+            where=schemata[0][0],
+            fix="create it with .linux.intelRdt",
+        )
+    from pyoci.resctrl.group import rewrite
+
+    return rewrite(group, schemata)
+
+
+def _schemata(call: "Call") -> "list[tuple[str, str]]":
+    """(option, line) in the order in which they are written."""
+    lines = []
+    for option, prefix in (("l3_cache_schema", "L3"), ("mem_bw_schema", "MB:")):
+        line = call.options[option]
+        if line:
+            name = "--" + option.replace("_", "-")
+            if not line.startswith(prefix) or "\n" in line:
+                raise UsageError("%s: %s is no line that begins with %s" % (name, ascii(line), prefix), where=name)
+            lines.append((name, line))
+    return lines
+
+
+def _changes(call: "Call") -> "tuple[Resources, str, list[tuple[str, str]]]":
+    """The document of --resources (then no other option counts, as with runc), or the one the options make.
+
+    With it the name of the document, and lines for resctrl's schemata.
+    """
     path = call.options["resources"]
     if path:
         name = "standard input" if path == "-" else path
         data = read_descriptor(0, name) if path == "-" else read_document(path, regular=False)
-        return load_resources(data, call.log.warning, name), name
-    for option in ("l3_cache_schema", "mem_bw_schema"):
-        if call.options[option]:
-            raise HostError(
-                "cannot update Intel RDT: not implemented in this version of pyoci",
-                where="--" + option.replace("_", "-"),
-            )
+        return load_resources(data, call.log.warning, name), name, []
+    schemata = _schemata(call)
     changes: dict[str, dict[str, Any]] = {}
     for option, (section, key) in _OPTIONS.items():
         value = call.options[option]
         if value is not None and value != "":
             changes.setdefault(section, {})[key] = value
-    if not changes:
+    if not changes and not schemata:
         raise UsageError("nothing to update", fix="name a limit, or give a document with --resources")
-    return load_resources(dump(changes).encode(), call.log.warning, "command line"), ""
+    return load_resources(dump(changes).encode(), call.log.warning, "command line"), "", schemata
 
 
 def to_write(saved: "Resources", changes: "Resources") -> "Resources":

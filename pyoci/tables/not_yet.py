@@ -13,8 +13,6 @@ NOT_YET: frozenset[str] = frozenset(
         "cgroup:systemdUser",
         "apparmor",
         "selinux",
-        "intelRdt",
-        "netDevices",
         "mountExtensions.idmap",
         "checkpoint",
         "annotations:org.criu.config",

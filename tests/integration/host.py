@@ -264,6 +264,7 @@ _ABILITIES = {
         lambda: any(_knob(d + "/ip") for d in ("/sbin", "/usr/sbin", "/bin", "/usr/bin")),
         "iproute2 is missing",
     ),
+    "fuse": (lambda: _knob("/dev/fuse") and "fuse" in read("/proc/filesystems").split(), "no FUSE"),
     "two_cpus": (lambda: (os.cpu_count() or 1) > 1, "only one processor"),
 }
 for _controller in (

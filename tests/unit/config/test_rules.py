@@ -149,6 +149,11 @@ REFUSED = [
         "without a network namespace",
     ),
     (linux(netDevices={"a": {"name": "x"}, "b": {"name": "x"}}), ".linux.netDevices.b", "would both be named x"),
+    (linux(netDevices={"a": {}, "b": {"name": "a"}}), ".linux.netDevices.b", "would both be named a"),
+    (linux(netDevices={"lo": {"name": "x"}}), ".linux.netDevices.lo", "cannot be moved"),
+    (linux(netDevices={"eth0": {"name": "lo"}}), ".linux.netDevices.eth0.name", "an interface lo already"),
+    (linux(netDevices={"eth0.7": {"name": "x%d%d"}}), '.linux.netDevices["eth0.7"].name', "only in one %d"),
+    (linux(netDevices={"eth0": {"name": "x%s"}}), ".linux.netDevices.eth0.name", "only in one %d"),
     (linux(memoryPolicy={"mode": "MPOL_BIND"}), ".linux.memoryPolicy", "at least one node"),
     (linux(memoryPolicy={"mode": "MPOL_LOCAL", "nodes": "0"}), ".linux.memoryPolicy.nodes", "takes no nodes"),
     (
@@ -158,6 +163,9 @@ REFUSED = [
     ),
     (linux(personality={"domain": "LINUX", "flags": ["X"]}), ".linux.personality.flags", "no personality flags"),
     (linux(intelRdt={"closID": "../x"}), ".linux.intelRdt.closID", "no class of service"),
+    (linux(intelRdt={"closID": ""}), ".linux.intelRdt.closID", "no class of service"),
+    (linux(intelRdt={"closID": "mon_groups"}), ".linux.intelRdt.closID", "no class of service"),
+    (linux(intelRdt={"closID": "schemata"}), ".linux.intelRdt.closID", "no class of service"),
     (linux(cgroupsPath="/a/../b"), ".linux.cgroupsPath", "holds .."),
     # resources
     (resources(devices=[{"allow": True}]), ".linux.resources.devices[0]", "device access at 0 field cannot be empty"),
@@ -226,6 +234,10 @@ ACCEPTED = [
     linux(sysctl={"net/ipv4/conf/eno2.100/forwarding": "1", "fs.mqueue.msg_max": "1", "kernel.domainname": "x"}),
     linux(timeOffsets={}, uidMappings=[], netDevices={}, memoryPolicy={"mode": "MPOL_PREFERRED"}),
     linux(intelRdt={"closID": "/"}),
+    linux(intelRdt={}),
+    linux(intelRdt={"enableCMT": True, "enableMBM": True}),  # gone in 1.3.0, and never carried out by anybody
+    linux(netDevices={"a": {"name": "b"}, "b": {"name": "a"}}),
+    linux(netDevices={"a": {"name": "eth%d"}, "b": {"name": "eth%d"}, "c": {"name": ""}}),
     linux(cgroupsPath="a..b/c"),
     resources(memory={"swap": -1}, cpu={"quota": -1, "burst": 5, "period": 0}, devices=[]),
     resources(memory={"limit": -1, "swap": 5}),
@@ -318,8 +330,6 @@ def test_sysctl_names(name, plain, below, owner):
 ASKED = {
     "apparmor": (process(apparmorProfile="p"), ".process.apparmorProfile"),
     "selinux": (process(selinuxLabel="l"), ".process.selinuxLabel"),
-    "netDevices": (linux(netDevices={"eth0": {}}), ".linux.netDevices"),
-    "intelRdt": (linux(intelRdt={"closID": "x"}), ".linux.intelRdt"),
     "memoryPolicy": (linux(memoryPolicy={"mode": "MPOL_LOCAL"}), ".linux.memoryPolicy"),
     "mountOptions:idmap": (
         mount(destination="/a", source="/b", options=["bind", "idmap"]),
