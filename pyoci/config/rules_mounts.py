@@ -3,11 +3,12 @@
 import os
 
 from pyoci.config.fault import Fault, quoted
+from pyoci.config.rules_mappings import is_mapped, mapping_faults
 from pyoci.tables.mount_options import OPTIONS, PROPAGATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import Config, Mount
+    from pyoci.config.types import Config, IDMapping, Linux, Mount
 
 # What tools such as lxcfs put over single files of procfs; anything else below /proc could hide from the
 # runtime and from security modules what they write there (CVE-2019-16884, CVE-2019-19921).
@@ -33,13 +34,16 @@ def is_bind(mount: "Mount") -> bool:
 
 def mount_faults(config: "Config", found: list[Fault]) -> None:
     """Append what is wrong with the mounts."""
-    in_user_namespace = any(space["type"] == "user" for space in config.get("linux", {}).get("namespaces", ()))
+    linux = config.get("linux", {})
+    in_user_namespace = any(space["type"] == "user" for space in linux.get("namespaces", ()))
     for number, mount in enumerate(config.get("mounts", ())):
         at = ".mounts[%d]" % number
         bind = is_bind(mount)
         _destination(mount, at, bind, found)
         _type(mount, at, bind, found)
         _idmap(mount, at, bind, in_user_namespace, found)
+        if in_user_namespace:
+            _owners(mount, at, linux, found)
 
 
 def _destination(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
@@ -84,5 +88,21 @@ def _idmap(mount: "Mount", at: str, bind: bool, in_user_namespace: bool, found: 
     elif not (uids and gids):
         missing = "gidMappings" if uids else "uidMappings"
         found.append(Fault(at, "uidMappings and gidMappings must come together", "add %s" % missing))
+    mapping_faults(uids or [], at + ".uidMappings", found)
+    mapping_faults(gids or [], at + ".gidMappings", found)
     if (uids or gids or "idmap" in options or "ridmap" in options) and not bind:
         found.append(Fault(at, "only bind mounts can be idmapped", "add bind or rbind to the options"))
+
+
+def _owners(mount: "Mount", at: str, linux: "Linux", found: list[Fault]) -> None:
+    """`uid=` and `gid=` are ids of the container's user namespace, which the kernel knows no others of."""
+    for number, entry in enumerate(mount.get("options", ())):
+        if "id=" not in entry:
+            continue
+        for word in entry.split(","):
+            key, _, value = word.partition("=")
+            lines: list[IDMapping] = linux.get(key + "Mappings", []) if key in ("uid", "gid") else []  # type: ignore[assignment]
+            if lines and value.isascii() and value.isdigit() and not is_mapped(int(value), lines):
+                message = "cannot specify %s mount option: the id is not mapped in the user namespace" % word
+                fix = "map it in .linux.%sMappings, or remove the option" % key
+                found.append(Fault("%s.options[%d]" % (at, number), message, fix))
