@@ -1,5 +1,7 @@
 """What the runtime hands to the child through the fork."""
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Hook
@@ -46,11 +48,12 @@ class Job:
     state: the container's state for hooks, without pid and status.  filter_program, filter_flags: the seccomp
     filter in the kernel's form, None for no filter.  joined: (descriptor, clone flag, place) of namespaces to
     join, checked by the runtime.  last_fd: the highest descriptor that the program is to inherit.
+    idmaps: user namespaces with the maps of bind mounts, by config path.  unprivileged: the runtime is not root.
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd", "runtime_channel",
-        "start_socket", "state",
+        "channel", "filter_flags", "filter_program", "idmaps", "joined", "last_fd", "plan", "proc_fd",
+        "runtime_channel", "start_socket", "state", "unprivileged",
     )  # fmt: skip
 
     def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
@@ -64,6 +67,8 @@ class Job:
         self.filter_flags = 0
         self.joined: list[tuple[int, int, str]] = []
         self.last_fd = 2
+        self.idmaps: dict[str, int] = {}
+        self.unprivileged = os.geteuid() != 0
 
     def hooks(self, kind: str) -> "list[Hook]":
         """The hooks of one kind, in order."""

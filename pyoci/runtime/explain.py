@@ -39,6 +39,11 @@ HINTS: "dict[tuple[str, int], tuple[str, str]]" = {
         "a limit on the number of namespaces is reached",
         "raise the sysctl user.max_*_namespaces of the kind asked for",
     ),
+    ("clone3", EPERM): (
+        "without CAP_SYS_ADMIN namespaces can be made together with a user namespace only, and in a chroot nobody "
+        "can make that",
+        "",
+    ),
     ("clone3", EINVAL): ("this kernel does not have a namespace of every type asked for", ""),
     ("unshare", EINVAL): ("this kernel does not have a namespace of every type asked for", ""),
     ("openat2", ENOSYS): ("pyoci needs Linux 5.12 or newer", "boot a newer kernel"),
