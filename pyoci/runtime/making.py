@@ -21,6 +21,7 @@ from pyoci.init.channel import (
     INIT_PID,
     MAP_ME,
     MAPPED,
+    OPEN,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -183,6 +184,10 @@ class Making:
                 from pyoci.runtime.notify import make_place
 
                 make_place(self.directory)
+            if self.plan.idmaps:
+                from pyoci.runtime.mount_maps import open_user_namespaces
+
+                self.job.idmaps = open_user_namespaces(self.plan.idmaps)
         except BaseException as error:
             self._close_handles()
             self.directory.remove()
@@ -310,6 +315,10 @@ class Making:
                 self.channel.send(GO_ON)
             elif name == CONSOLE:
                 self._take_console(fds[0])
+            elif name == OPEN:
+                from pyoci.runtime.sources import send_sources
+
+                send_sources(self.job, payload["places"], fds, self.channel)
             elif name == FAILED:
                 raise explain(payload)
             elif name == CLOSED:

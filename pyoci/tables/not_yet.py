@@ -7,8 +7,6 @@ the feature's key where it is a mere switch.
 
 NOT_YET: frozenset[str] = frozenset(
     {
-        "mountOptions:idmap",
-        "mountOptions:ridmap",
         "seccomp.actions:SCMP_ACT_NOTIFY",
         "cgroup:systemd",
         "cgroup:systemdUser",
@@ -16,7 +14,6 @@ NOT_YET: frozenset[str] = frozenset(
         "selinux",
         "intelRdt",
         "netDevices",
-        "mountExtensions.idmap",
         "checkpoint",
         "annotations:org.criu.config",
         "annotations:org.systemd.property.",
