@@ -557,6 +557,8 @@ for word in ("idmap", "ridmap"):
         level="SHOULD",
     )
     def _idmap_below(t: Context, word: str = word) -> None:
+        release = os.uname().release.split("-")[0].split(".")
+        t.need((int(release[0]), int(release[1])) >= (6, 3), "a tmpfs can be id-mapped from Linux 6.3 on")
         source = nested(t)
         for name in ("file", "sub/file"):
             with open(f"{source}/{name}", "w"):

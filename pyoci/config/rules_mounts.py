@@ -20,6 +20,8 @@ PROC_FILES = frozenset(
     )
 )  # fmt: skip
 
+_IDMAP_WORDS = ("idmap=", "ridmap=")
+
 
 def clean(path: str) -> str:
     """The container path with one slash between its parts and without `.` and `..`; `..` never leaves `/`."""
@@ -42,6 +44,7 @@ def mount_faults(config: "Config", found: list[Fault]) -> None:
         _destination(mount, at, bind, found)
         _type(mount, at, bind, found)
         _idmap(mount, at, bind, in_user_namespace, found)
+        _idmap_words(mount, at, bind, linux, found)
         if in_user_namespace:
             _owners(mount, at, linux, found)
 
@@ -70,7 +73,7 @@ def _type(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
         if not mount.get("source"):
             found.append(Fault(at, "a bind mount without source", "name the file or directory to bind"))
         for number, option in enumerate(options):
-            if option not in OPTIONS:
+            if option not in OPTIONS and not option.startswith(_IDMAP_WORDS):
                 message = "bind mounts cannot have any filesystem-specific options applied: %s" % quoted(option)
                 found.append(Fault("%s.options[%d]" % (at, number), message, "remove it"))
     elif not mount.get("type") and "remount" not in options and not any(word in PROPAGATIONS for word in options):
@@ -92,6 +95,26 @@ def _idmap(mount: "Mount", at: str, bind: bool, in_user_namespace: bool, found: 
     mapping_faults(gids or [], at + ".gidMappings", found)
     if (uids or gids or "idmap" in options or "ridmap" in options) and not bind:
         found.append(Fault(at, "only bind mounts can be idmapped", "add bind or rbind to the options"))
+
+
+def _idmap_words(mount: "Mount", at: str, bind: bool, linux: "Linux", found: list[Fault]) -> None:
+    for number, word in enumerate(mount.get("options", ())):
+        if not word.startswith(_IDMAP_WORDS) or not bind:  # else it is the file system's
+            continue
+        from pyoci.config.idmap_option import option_mappings
+
+        place = "%s.options[%d]" % (at, number)
+        try:
+            for lines in option_mappings(word, linux):
+                mapping_faults(lines, place, found)
+        except ValueError as error:
+            found.append(
+                Fault(place, "mount option %s: %s" % (quoted(word), error), "see crun(1), or use uidMappings")
+            )
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            found.append(
+                Fault(place, "a mount has one map, and this one has two", "remove the option's part after =")
+            )
 
 
 def _owners(mount: "Mount", at: str, linux: "Linux", found: list[Fault]) -> None:

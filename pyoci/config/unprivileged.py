@@ -3,7 +3,7 @@
 import os
 
 from pyoci.config.fault import Fault
-from pyoci.tables.mount_options import parse_options
+from pyoci.config.rules_mounts import is_bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def unprivileged_faults(config: "Config") -> list[Fault]:
         fix = 'add {"type": "user"} to .linux.namespaces and map ids, as `pyoci spec --rootless` does'
         found.append(Fault(".linux.namespaces", message, fix))
     for number, mount in enumerate(config.get("mounts", ())):
-        if mount.get("uidMappings") or parse_options(mount.get("options", [])).idmap:
+        words = mount.get("options", ()) if is_bind(mount) else ()
+        if mount.get("uidMappings") or any(word.startswith(("idmap", "ridmap")) for word in words):
             message = "id-mapped mounts are not supported for rootless containers: operation not permitted"
             fix = "leave the mapping out: the kernel lets only the owner of the file system map it"
             found.append(Fault(".mounts[%d]" % number, message, fix))

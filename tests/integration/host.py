@@ -264,6 +264,10 @@ _ABILITIES = {
         lambda: any(_knob(d + "/ip") for d in ("/sbin", "/usr/sbin", "/bin", "/usr/bin")),
         "iproute2 is missing",
     ),
+    "idmapped_tmpfs": (
+        lambda: tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 3),
+        "a tmpfs can be id-mapped from Linux 6.3 on",
+    ),
     "two_cpus": (lambda: (os.cpu_count() or 1) > 1, "only one processor"),
 }
 for _controller in (

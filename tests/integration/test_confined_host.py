@@ -241,7 +241,7 @@ pyoci delete inner
 )
 def test_pyoci_runs_in_a_user_namespace_of_pyoci(container, bundle, maps, seen):
     """R-283: root of a user namespace, whose tmpfs it may even id-map."""
-    host.requires("userns")
+    host.requires("userns", "idmapped_tmpfs")
     if not os.path.exists("/usr/bin/python3.11"):
         pytest.skip("no Python 3.11 in /usr/bin")
     outer = bundle(args=["/bin/sh", "-c", NESTED.replace("MAPS", repr(maps))])

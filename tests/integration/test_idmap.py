@@ -79,6 +79,14 @@ def test_owners_are_mapped_without_a_user_namespace(inspect, source, words):
     assert owner(inspect(edit, probe=["--stat", "/data/file"])) == (5000, 6000)
 
 
+def test_the_option_of_crun_is_read(inspect, source):
+    """R-203: also relative to the container's ids."""
+    words = ["bind", "idmap=uids=1000-5000-10;gids=1000-6000-1#1001-0-1"]
+    assert owner(inspect(mapped(source, *words), probe=["--stat", "/data/file"])) == (5000, 6000)
+    words = ["bind", "idmap=uids=@1000-7-10;gids=@1000-8-1"]
+    assert owner(inspect(USER, mapped(source, *words), probe=["--stat", "/data/file"])) == (7, 8)
+
+
 def test_the_maps_of_a_mount_are_seen_through_those_of_the_container(inspect, source):
     """R-202: the mount's host ids are ids of the host, and the container sees its own of them."""
     edit = mapped(source, "bind", "idmap", uids=ids(1000, 100005), gids=ids(1000, 100006))
@@ -114,6 +122,7 @@ def test_the_maps_of_a_joined_user_namespace_serve_a_mount(inspect, container, s
 @pytest.mark.parametrize("word", ["idmap", "ridmap"])
 def test_only_ridmap_maps_what_is_mounted_below(inspect, source, tmpfs, word, edits, shift):
     """R-202."""
+    requires("idmapped_tmpfs")
     below = tmpfs(source + "/below")
     host.write(below + "/file", "x")
     os.chown(below + "/file", 1000, 1000)
@@ -163,6 +172,7 @@ def test_a_hundred_mounts_with_three_maps(container, source, edits):
 
 def test_a_lock_on_the_source_holds_in_the_mapped_copy(run, work, tmpfs):
     """The owner of a mount that is read-only has the word: the container's root may not make it writable."""
+    requires("idmapped_tmpfs")
     path = tmpfs(work + "/locked", host.MS_RDONLY | host.MS_NOSUID)
     caps = {"process": {"capabilities": {k: ["CAP_SYS_ADMIN"] for k in ("bounding", "effective", "permitted")}}}
     script = "mount -o remount,bind,rw /data; cat /proc/self/mountinfo"

@@ -25,6 +25,7 @@ def ordinary(monkeypatch):
             {"linux": USER, "mounts": [{"destination": "/a"}, {"destination": "/a", "uidMappings": MAP}]},
             ".mounts[1]",
         ),
+        ({"linux": USER, "mounts": [{"destination": "/a", "options": ["idmap=uids=0-1-1", "bind"]}]}, ".mounts[0]"),
         ({"linux": {**USER, "netDevices": {"eth0": {}}}}, ".linux.netDevices"),
     ],
 )
