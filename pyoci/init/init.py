@@ -125,14 +125,17 @@ def _open_sources(ctx: Context, job: "Job") -> "Message | None":
 
 
 def _ask_for_sources(ctx: Context, job: "Job", places: list[str]) -> "Message":
-    """Have the runtime open sources for us; the CGROUP message, which comes in before they do."""
+    """Have the runtime open sources for us; the CGROUP message, which comes in before they do.
+
+    Nothing is asked before that message: until then the runtime may be listening to the bridge.
+    """
     with failing("rootfs", "opening the sources of mounts", ".mounts"):
+        cgroup = job.channel.expect(CGROUP)
         handles = [os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=ctx.proc_fd) for name in _NAMESPACES]
         handles.append(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         job.channel.send(OPEN, {"places": places}, handles)
         for fd in handles:
             os.close(fd)
-        cgroup = job.channel.expect(CGROUP)
         while len(places) > 0:
             payload, fds = job.channel.expect(OPENED)
             ctx.sources.update(zip(payload["places"], fds, strict=True))
