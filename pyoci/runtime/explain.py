@@ -26,6 +26,11 @@ HINTS: "dict[tuple[str, int], tuple[str, str]]" = {
         "visible has parts of it hidden",
         "give the container the namespace that the filesystem shows (sysfs: network, proc: pid, mqueue: ipc)",
     ),
+    ("open_tree", EINVAL): (
+        "in a user namespace a bind without what is mounted below its source would uncover what that hides; or the "
+        "source is an unbindable mount",
+        "use rbind, which takes along what is mounted below",
+    ),
     ("move_mount", ENOENT): ("the mount point was unlinked meanwhile", "keep others from changing the rootfs"),
     ("openat2", EACCES): (
         "a directory on the way is closed to the user who looks",

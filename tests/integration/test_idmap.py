@@ -198,6 +198,13 @@ def test_a_source_behind_a_closed_directory_is_opened_by_the_runtime(inspect, wo
     assert report.text("/data/file") == "x"
 
 
+@pytest.mark.parametrize("word", ["idmap", "nosuid"])
+def test_a_bind_that_would_uncover_what_is_hidden_says_rbind(run, source, tmpfs, word):
+    """The kernel forbids it to a user namespace, in no other words than EINVAL."""
+    tmpfs(source + "/below")
+    run(USER, mapped(source, "bind", word)).failed("invalid argument", "use rbind", ".mounts[7]")
+
+
 def test_a_missing_source_is_named_by_whoever_opens_it(run, work):
     result = run(USER, mapped(work + "/none", "bind", "idmap"))
     result.failed("bind source %s/none: no such file or directory" % work, ".mounts[7]")
@@ -232,9 +239,9 @@ def test_sources_are_found_in_the_root_of_the_caller(inspect, container, work, s
 
 @pytest.mark.parametrize("edits", [(), (USER,)], ids=["no-userns", "userns"])
 def test_a_filesystem_that_cannot_be_mapped_is_named(run, pyoci, edits):
-    edit = mapped("/sys/kernel", "bind", "idmap", uids=MAPS)
+    edit = mapped("/sys/devices", "bind", "idmap", uids=MAPS)
     result = run(*edits, edit)
-    result.failed("cannot id-map /sys/kernel: invalid argument", "sysfs cannot be id-mapped", ".mounts[7]")
+    result.failed("cannot id-map /sys/devices: invalid argument", "sysfs cannot be id-mapped", ".mounts[7]")
     assert pyoci.left() == []
 
 
