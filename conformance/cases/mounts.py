@@ -548,6 +548,71 @@ def idmap(t: Context) -> None:
     t.equal((stat["uid"], stat["gid"]), (5000, 6000), "owner through the mount")
 
 
+for word in ("idmap", "ridmap"):
+
+    @case(
+        f"mounts/{word}-and-what-is-mounted-below",
+        "config.md#linux-mount-options: ridmap: the mapping is applied recursively",
+        "R-202",
+        level="SHOULD",
+    )
+    def _idmap_below(t: Context, word: str = word) -> None:
+        release = os.uname().release.split("-")[0].split(".")
+        t.need((int(release[0]), int(release[1])) >= (6, 3), "a tmpfs can be id-mapped from Linux 6.3 on")
+        source = nested(t)
+        for name in ("file", "sub/file"):
+            with open(f"{source}/{name}", "w"):
+                os.chown(f"{source}/{name}", 1000, 1000)
+        maps = [{"containerID": 1000, "hostID": 5000, "size": 10}]
+        t.mount("/data", type="bind", source=source, options=["rbind", word], uidMappings=maps, gidMappings=maps)
+        out = t.go("--only", "none", "--stat", "/data/file", "--stat", "/data/sub/file")
+        owners = [action["uid"] for action in out["actions"]]
+        t.equal(owners, [5000, 5000 if word == "ridmap" else 1000], "owners at the top and below")
+
+
+@case(
+    "mounts/idmap-inside-a-user-namespace",
+    "config.md#linux-mount-options: idmap: given mappings MUST be used for the mount's mapping",
+    "R-202",
+    level="SHOULD",
+)
+def idmap_userns(t: Context) -> None:
+    t.user_namespace()
+    t.mkdir("data")  # the root of the container may not
+    source = t.host_dir("data")
+    os.chown(t.host_file("data/file", "x"), 1000, 1000)
+    maps = [{"containerID": 1000, "hostID": 100005, "size": 10}]
+    t.mount("/data", type="bind", source=source, options=["bind", "idmap"], uidMappings=maps, gidMappings=maps)
+    stat = t.go("--only", "none", "--stat", "/data/file").action("stat")
+    t.equal((stat["uid"], stat["gid"]), (5, 5), "owner through the mount")
+
+
+@case(
+    "mounts/mappings-without-idmap",
+    "config.md#mounts: uidMappings convert the uids of the source",
+    "R-204",
+    level="common",
+)
+def idmap_no_word(t: Context) -> None:
+    source = t.host_dir("data")
+    os.chown(t.host_file("data/file", "x"), 1000, 1000)
+    maps = [{"containerID": 1000, "hostID": 5000, "size": 10}]
+    t.mount("/data", type="bind", source=source, options=["bind"], uidMappings=maps, gidMappings=maps)
+    t.equal(t.go("--only", "none", "--stat", "/data/file").action("stat")["uid"], 5000, "owner through the mount")
+
+
+@case(
+    "mounts/idmap-of-a-file-system",
+    "runtime.md#create: a property that cannot be applied MUST be an error",
+    "R-203",
+    level="common",
+)
+def idmap_tmpfs(t: Context) -> None:
+    maps = [{"containerID": 0, "hostID": 5000, "size": 10}]
+    t.mount("/data", type="tmpfs", source="tmpfs", options=["idmap"], uidMappings=maps, gidMappings=maps)
+    t.refused()
+
+
 for given in ("uidMappings", "gidMappings"):
 
     @case(

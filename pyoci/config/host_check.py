@@ -13,7 +13,9 @@ from pyoci.config.fault import Fault, member, quoted
 from pyoci.config.host_check_taken import intel_rdt_faults, network_device_faults
 from pyoci.config.rules_mounts import is_bind
 from pyoci.config.sysctl import below_proc_sys, namespace
+from pyoci.config.unprivileged import unprivileged_faults
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
+from pyoci.tables.id_helpers import HELPER_DIRECTORIES, HELPERS
 from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
 from pyoci.tables.not_yet import NOT_YET
 from pyoci.tables.seccomp import listener_of, notified
@@ -256,17 +258,19 @@ def _sysctl(linux: "Linux", found: list[Fault]) -> None:
 def _identity(config: "Config", linux: "Linux", found: list[Fault]) -> None:
     for key in ("uidMappings", "gidMappings"):
         _joined_map(linux, key, found)
+    found.extend(unprivileged_faults(config))
     if os.geteuid() == 0:
         return
-    if not any(space["type"] == "user" for space in linux.get("namespaces", ())):
-        fix = 'add {"type": "user"} to .linux.namespaces'
-        found.append(Fault(".linux", "without root a container needs a user namespace", fix))
-    for key, own, file in (
-        ("uidMappings", os.geteuid(), "/etc/subuid"),
-        ("gidMappings", os.getegid(), "/etc/subgid"),
-    ):
+    for key, own in (("uidMappings", os.geteuid()), ("gidMappings", os.getegid())):
+        program, file = HELPERS[key]
         ranges = _subordinate(file)
-        for number, line in enumerate(linux.get(key, ())):  # type: ignore[arg-type, var-annotated]
+        lines: list[IDMapping] = linux.get(key, [])  # type: ignore[assignment]
+        if [(line["hostID"], line["size"]) for line in lines] not in ([], [(own, 1)]) and not any(
+            os.access("%s/%s" % (directory, program), os.X_OK) for directory in HELPER_DIRECTORIES
+        ):
+            message = "%s is needed to map more than one's own id, and it is not installed" % program
+            found.append(Fault(".linux." + key, message, "the package uidmap or shadow-utils has it"))
+        for number, line in enumerate(lines):
             first, last = line["hostID"], line["hostID"] + line["size"] - 1
             if (first, last) != (own, own) and not any(low <= first and last <= high for low, high in ranges):
                 message = "host ids %d to %d are not ours to map" % (first, last)

@@ -60,8 +60,15 @@ def load_config_text(
 def meant(config: "Config") -> "Config":
     """`config` with what an older version of the specification meant by the same words.
 
-    Before 1.3.0 a `pids.limit` of 0 said nothing: podman 4 writes it for `--pids-limit -1`.
+    Before 1.3.0 a `pids.limit` of 0 said nothing: podman 4 writes it for `--pids-limit -1`.  And crun's word for a
+    mount's mappings becomes mappings.
     """
+    for mount in config.get("mounts", ()):
+        for word in mount.get("options", ()):
+            if word.startswith(("idmap=", "ridmap=")):
+                from pyoci.config.idmap_option import as_mappings
+
+                as_mappings(mount, config.get("linux", {}))
     resources = config.get("linux", {}).get("resources", {})
     if resources.get("pids", {}).get("limit") == 0 and is_before_1_3(config):
         del resources["pids"]

@@ -1,6 +1,7 @@
 """Rules about namespaces, id maps, devices and the like that no schema can say."""
 
 from pyoci.config.fault import Fault, member, quoted
+from pyoci.config.rules_mappings import is_mapped, mapping_faults
 from pyoci.config.rules_mounts import clean
 from pyoci.config.sysctl import dotted, namespace
 
@@ -8,7 +9,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Config, IDMapping, Linux
 
-MAX_MAPPINGS = 340  # user_namespaces(7)
 MAX_HOSTNAME = 64  # bytes, __NEW_UTS_LEN
 
 
@@ -93,26 +93,6 @@ def _user_namespace(config: "Config", linux: "Linux", found: list[Fault]) -> Non
         _user_mapped(config, linux, found)
 
 
-def mapping_faults(lines: "list[IDMapping]", at: str, found: list[Fault]) -> None:
-    """Append what is wrong with one list of id ranges: the kernel answers all of these with EINVAL."""
-    if len(lines) > MAX_MAPPINGS:
-        message = "%d ranges: the kernel holds %d" % (len(lines), MAX_MAPPINGS)
-        found.append(Fault(at, message, "join neighbouring ranges"))
-    for number, line in enumerate(lines):
-        for side in ("containerID", "hostID"):
-            if line[side] + line["size"] > 0xFFFFFFFF:
-                message = "the range runs past the last id, 4294967294"
-                found.append(Fault("%s[%d].size" % (at, number), message, "a smaller size"))
-                break
-    for side in ("containerID", "hostID") if len(lines) > 1 else ():
-        ranges = sorted((line[side], line["size"], number) for number, line in enumerate(lines))  # type: ignore[literal-required]
-        for (first, size, number), (second, _, other) in zip(ranges, ranges[1:], strict=False):  # noqa: RUF007
-            if first + size > second:
-                low, high = sorted((number, other))
-                message = "overlaps %s[%d] in %s" % (at, low, side)
-                found.append(Fault("%s[%d]" % (at, high), message, "ranges that share no id"))
-
-
 def _user_mapped(config: "Config", linux: "Linux", found: list[Fault]) -> None:
     user = config.get("process", {}).get("user", {})
     wanted = [("uid", user.get("uid", 0), "uidMappings"), ("gid", user.get("gid", 0), "gidMappings")]
@@ -122,11 +102,7 @@ def _user_mapped(config: "Config", linux: "Linux", found: list[Fault]) -> None:
     ]
     for key, value, mappings in wanted:
         lines: list[IDMapping] = linux.get(mappings, [])  # type: ignore[assignment]
-        if (
-            "process" in config
-            and lines
-            and not any(0 <= value - line["containerID"] < line["size"] for line in lines)
-        ):
+        if "process" in config and lines and not is_mapped(value, lines):
             kind = "uid" if key == "uid" else "gid"
             message = "cannot set%s to unmapped %s %d in user namespace" % (kind, kind, value)
             found.append(Fault(".process.user." + key, message, "map it in .linux.%s" % mappings))

@@ -3,11 +3,12 @@
 import os
 
 from pyoci.config.fault import Fault, quoted
+from pyoci.config.rules_mappings import is_mapped, mapping_faults
 from pyoci.tables.mount_options import OPTIONS, PROPAGATIONS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import Config, Mount
+    from pyoci.config.types import Config, IDMapping, Linux, Mount
 
 # What tools such as lxcfs put over single files of procfs; anything else below /proc could hide from the
 # runtime and from security modules what they write there (CVE-2019-16884, CVE-2019-19921).
@@ -18,6 +19,8 @@ PROC_FILES = frozenset(
         "sys/crypto/fips_enabled", "sys/kernel/ns_last_pid",
     )
 )  # fmt: skip
+
+_IDMAP_WORDS = ("idmap=", "ridmap=")
 
 
 def clean(path: str) -> str:
@@ -33,13 +36,17 @@ def is_bind(mount: "Mount") -> bool:
 
 def mount_faults(config: "Config", found: list[Fault]) -> None:
     """Append what is wrong with the mounts."""
-    in_user_namespace = any(space["type"] == "user" for space in config.get("linux", {}).get("namespaces", ()))
+    linux = config.get("linux", {})
+    in_user_namespace = any(space["type"] == "user" for space in linux.get("namespaces", ()))
     for number, mount in enumerate(config.get("mounts", ())):
         at = ".mounts[%d]" % number
         bind = is_bind(mount)
         _destination(mount, at, bind, found)
         _type(mount, at, bind, found)
         _idmap(mount, at, bind, in_user_namespace, found)
+        _idmap_words(mount, at, bind, linux, found)
+        if in_user_namespace:
+            _owners(mount, at, linux, found)
 
 
 def _destination(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
@@ -66,7 +73,7 @@ def _type(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
         if not mount.get("source"):
             found.append(Fault(at, "a bind mount without source", "name the file or directory to bind"))
         for number, option in enumerate(options):
-            if option not in OPTIONS:
+            if option not in OPTIONS and not option.startswith(_IDMAP_WORDS):
                 message = "bind mounts cannot have any filesystem-specific options applied: %s" % quoted(option)
                 found.append(Fault("%s.options[%d]" % (at, number), message, "remove it"))
     elif not mount.get("type") and "remount" not in options and not any(word in PROPAGATIONS for word in options):
@@ -84,5 +91,41 @@ def _idmap(mount: "Mount", at: str, bind: bool, in_user_namespace: bool, found: 
     elif not (uids and gids):
         missing = "gidMappings" if uids else "uidMappings"
         found.append(Fault(at, "uidMappings and gidMappings must come together", "add %s" % missing))
+    mapping_faults(uids or [], at + ".uidMappings", found)
+    mapping_faults(gids or [], at + ".gidMappings", found)
     if (uids or gids or "idmap" in options or "ridmap" in options) and not bind:
         found.append(Fault(at, "only bind mounts can be idmapped", "add bind or rbind to the options"))
+
+
+def _idmap_words(mount: "Mount", at: str, bind: bool, linux: "Linux", found: list[Fault]) -> None:
+    for number, word in enumerate(mount.get("options", ())):
+        if not word.startswith(_IDMAP_WORDS) or not bind:  # else it is the file system's
+            continue
+        from pyoci.config.idmap_option import option_mappings
+
+        place = "%s.options[%d]" % (at, number)
+        try:
+            for lines in option_mappings(word, linux):
+                mapping_faults(lines, place, found)
+        except ValueError as error:
+            found.append(
+                Fault(place, "mount option %s: %s" % (quoted(word), error), "see crun(1), or use uidMappings")
+            )
+        if mount.get("uidMappings") or mount.get("gidMappings"):
+            found.append(
+                Fault(place, "a mount has one map, and this one has two", "remove the option's part after =")
+            )
+
+
+def _owners(mount: "Mount", at: str, linux: "Linux", found: list[Fault]) -> None:
+    """`uid=` and `gid=` are ids of the container's user namespace, which the kernel knows no others of."""
+    for number, entry in enumerate(mount.get("options", ())):
+        if "id=" not in entry:
+            continue
+        for word in entry.split(","):
+            key, _, value = word.partition("=")
+            lines: list[IDMapping] = linux.get(key + "Mappings", []) if key in ("uid", "gid") else []  # type: ignore[assignment]
+            if lines and value.isascii() and value.isdigit() and not is_mapped(int(value), lines):
+                message = "cannot specify %s mount option: the id is not mapped in the user namespace" % word
+                fix = "map it in .linux.%sMappings, or remove the option" % key
+                found.append(Fault("%s.options[%d]" % (at, number), message, fix))

@@ -11,6 +11,9 @@ One SOCK_SEQPACKET pair, one packet a message: a name, a NUL, a JSON payload; de
        |  <------------------------------ NETWORK + fd (only with network devices) ----|
        |  (moves the devices into the namespace behind the descriptor)
        |  ------------------------------- DEVICES_MOVED ------------------------------>|
+       |  <------------------------------ OPEN {places} + fds (only for sources that init may not open or map)
+       |  (opens them in init's mount namespace, with the host's rights)               |
+       |  ------------------------------- OPENED {places} + fds, until all are there ->|
        |  <------------------------------ ROOTFS_DONE (only when hooks wait for it) ---|
        |  (prestart, createRuntime hooks)                                              |
        |  ------------------------------- GO_ON -------------------------------------->|
@@ -64,6 +67,8 @@ INIT_PID = b"init-pid"
 CGROUP = b"cgroup"
 NETWORK = b"network"
 DEVICES_MOVED = b"devices-moved"
+OPEN = b"open"
+OPENED = b"opened"
 ROOTFS_DONE = b"rootfs-done"
 GO_ON = b"go-on"
 CONSOLE = b"console"
@@ -76,7 +81,7 @@ ACCEPTED = b"accepted"
 CLOSED = b""
 
 _LARGEST = 65536
-_MOST_DESCRIPTORS = 32
+MOST_DESCRIPTORS = 32
 _INT = calcsize("=i")
 
 
@@ -108,7 +113,7 @@ class Channel:
 
     def receive(self) -> "tuple[bytes, dict[str, Any], list[int]]":
         """The next message as (name, payload, descriptors); (CLOSED, {}, []) at the end."""
-        room = _socket.CMSG_SPACE(_MOST_DESCRIPTORS * _INT)
+        room = _socket.CMSG_SPACE(MOST_DESCRIPTORS * _INT)
         try:
             try:
                 packet, ancillary, _, _ = self.socket.recvmsg(_LARGEST, room, _socket.MSG_CMSG_CLOEXEC)

@@ -2,7 +2,9 @@
 
 import os
 import select
+from errno import EPERM
 
+from pyoci.errors import SyscallError
 from pyoci.init import init
 from pyoci.init.channel import INIT_PID, MAP_ME, MAPPED
 from pyoci.init.freeze import freeze_imports
@@ -53,10 +55,11 @@ def spawn(job: "Job", *, cgroup_fd: int = -1) -> tuple[int, int]:
 def _direct(job: "Job", *, new_user: bool) -> None:
     """The child is already in its new namespaces: join the others, then be init."""
     try:
-        start_child(job)
+        start_child(job, traceable=_maps_need_owner(job))
         with failing("enter", "joining namespaces"):
             if new_user:
                 job.channel.expect(MAPPED)
+                prctl(PR_SET_DUMPABLE, 0)
             join(job, [flag for _, flag, _ in job.joined])
         init.run(job, new_user=new_user)
     except BaseException as error:
@@ -72,11 +75,23 @@ def _made_later(flags: int) -> int:
     return CLONE_NEWCGROUP | (CLONE_NEWIPC if flags & CLONE_NEWUSER else 0)
 
 
-def start_child(job: "Job | ExecJob") -> None:
-    """The first things any child does: no more imports, die with the runtime, not traceable (CVE-2016-9962)."""
+def _maps_need_owner(job: "Job") -> bool:
+    """Whether the files of the child in /proc must be the caller's until its maps are written.
+
+    Those of an untraceable process are root's, and newuidmap refuses them.  No process of another user namespace
+    can trace the child even so: the owner's rights stand above those of what he made.
+    """
+    return job.unprivileged and "user" in job.plan.namespaces.new
+
+
+def start_child(job: "Job | ExecJob", *, traceable: bool = False) -> None:
+    """The first things any child does: no more imports, die with the runtime, not traceable (CVE-2016-9962).
+
+    `traceable`: not that last one yet.
+    """
     freeze_imports()
     prctl(PR_SET_PDEATHSIG, SIGKILL)
-    prctl(PR_SET_DUMPABLE, 0)
+    prctl(PR_SET_DUMPABLE, int(traceable))
     job.runtime_channel.close()
     if _orphaned(job):
         os._exit(1)
@@ -89,33 +104,50 @@ def _orphaned(job: "Job | ExecJob") -> bool:
     return bool(poller.poll(0))
 
 
-def join(job: "Job", kinds: list[int]) -> None:
-    """Join the namespaces whose clone flag is in `kinds`, in the order of config.json; close their descriptors."""
+def join(job: "Job", kinds: list[int], *, may_wait: bool = False) -> None:
+    """Join the namespaces whose clone flag is in `kinds`, in the order of config.json; close their descriptors.
+
+    `may_wait`: those that are not permitted stay in job.joined, to be tried again.
+    """
+    left = []
     for fd, flag, where in job.joined:
+        try:
+            if flag in kinds:
+                setns(fd, flag, detail=where)
+        except SyscallError as error:
+            if error.errno != EPERM or not may_wait:
+                raise
+            left.append((fd, flag, where))
+            continue
         if flag in kinds:
-            setns(fd, flag, detail=where)
             os.close(fd)
-    job.joined = [entry for entry in job.joined if entry[1] not in kinds]
+        else:
+            left.append((fd, flag, where))
+    job.joined = left
 
 
 def _bridge(job: "Job") -> None:
     """Stand between the runtime and init: join, unshare, and start init as the runtime's own child.
 
     The order: joined namespaces first, while the host's rights hold; then the user namespace, in which the
-    rest is made, so that it belongs to it.
+    rest is made, so that it belongs to it.  A caller without privileges may join only what belongs to a user
+    namespace that is joined, and so after that.
     """
     try:
-        start_child(job)
+        start_child(job, traceable=_maps_need_owner(job))
         namespaces = job.plan.namespaces
+        joins_user = namespaces.joins("user")
         with failing("enter", "joining namespaces"):
-            join(job, [flag for _, flag, _ in job.joined if flag != CLONE_NEWUSER])
+            join(job, [flag for _, flag, _ in job.joined if flag != CLONE_NEWUSER], may_wait=joins_user)
             if "user" in namespaces.new:
                 unshare(CLONE_NEWUSER)
             if "time" in namespaces.new:
                 unshare(CLONE_NEWTIME)
             job.channel.send(MAP_ME)
             job.channel.expect(MAPPED)
+            prctl(PR_SET_DUMPABLE, 0)
             join(job, [CLONE_NEWUSER])
+            join(job, [flag for _, flag, _ in job.joined])
         flags = 0
         for kind in namespaces.new:
             flags |= CLONE_FLAGS[kind]

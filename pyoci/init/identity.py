@@ -152,8 +152,14 @@ def _set_groups(groups: list[int]) -> None:
     try:
         setgroups(groups)
     except SyscallError as error:
-        if error.errno != EPERM or groups:
+        if error.errno != EPERM:
             raise
+        if groups:
+            raise OperationError(
+                "setgroups: operation not permitted",
+                cause="a user namespace that maps only its owner's group denies it, and any needs CAP_SETGID",
+                fix="leave additionalGids out, or map further groups in .linux.gidMappings (newgidmap)",
+            ) from None
         # Denied in a user namespace with a single mapped group: there is nothing to drop that it could name.
 
 

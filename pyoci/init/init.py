@@ -1,8 +1,10 @@
 """The init process, phase by phase: rootfs, hooks, jail, identity, wait, seal."""
 
 import os
+from errno import EACCES
 
 from pyoci.config.json_text import dump
+from pyoci.errors import SyscallError
 from pyoci.hooks import run_hook
 from pyoci.init import identity, seal
 from pyoci.init.channel import (
@@ -14,6 +16,8 @@ from pyoci.init.channel import (
     GO_ON,
     LISTENER,
     NETWORK,
+    OPEN,
+    OPENED,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -41,11 +45,15 @@ from pyoci.ops.mounts import AttachTree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from pyoci.init.job import ExecJob, Job
     from pyoci.ops.context import Operation
 
+    Message = tuple[dict[str, Any], list[int]]
+
 SIGKILL = 9
+_NAMESPACES = ("self/ns/mnt", "self/ns/user")
 
 
 def run(job: "Job", *, new_user: bool) -> None:
@@ -54,8 +62,10 @@ def run(job: "Job", *, new_user: bool) -> None:
     os.setsid()  # a session of its own: the caller's terminal is nobody's to type into (TIOCSTI)
     os.umask(0)  # modes are given in full below
     ctx = Context(job.proc_fd, in_user_namespace=plan.namespaces.has("user"))
+    ctx.user_namespaces = job.idmaps
+    cgroup: Message | None = None
     if new_user:
-        _open_sources(ctx, job)
+        cgroup = _open_sources(ctx, job)
         with failing("enter", "becoming root of the user namespace", ".linux.uidMappings"):
             setresgid(0)
             setresuid(0)
@@ -67,7 +77,7 @@ def run(job: "Job", *, new_user: bool) -> None:
     join_at = plan.join_index
     _carry_out(plan.rootfs[:join_at], "rootfs", ctx)
     with failing("rootfs", "joining the cgroup", ".linux.cgroupsPath"):
-        memory_fd = _join_cgroup(job)
+        memory_fd = _join_cgroup(job, cgroup or job.channel.expect(CGROUP))
     if plan.net_devices:
         with failing("rootfs", "handing over the network namespace", ".linux.netDevices"):
             _offer_network(job)
@@ -108,12 +118,46 @@ def start_listening(job: "Job | ExecJob") -> None:
         os.close(fd)
 
 
-def _open_sources(ctx: Context, job: "Job") -> None:
-    """Open bind sources while this process still owns what the host's root owns: the container's root may not."""
+def _open_sources(ctx: Context, job: "Job") -> "Message | None":
+    """Open bind sources while this process still owns what the host's root owns: the container's root may not.
+
+    What is closed to root without its capabilities, and what is to be id-mapped, is asked of the runtime.
+    """
+    closed: list[str] = []
     for operation in job.plan.rootfs:
-        if isinstance(operation, AttachTree) and operation.early:
+        if not isinstance(operation, AttachTree) or not operation.early:
+            continue
+        if operation.idmap is not None:
+            closed.append(operation.where)
+            continue
+        try:
+            ctx.sources[operation.where] = operation.open_source()
+        except BaseException as error:
+            if isinstance(error, SyscallError) and error.errno == EACCES and not job.unprivileged:
+                closed.append(operation.where)
+                continue
             with failing("rootfs", operation.describe(), operation.where):
-                ctx.sources[operation.where] = operation.open_source()
+                raise error
+    return _ask_for_sources(ctx, job, closed) if closed else None
+
+
+def _ask_for_sources(ctx: Context, job: "Job", places: list[str]) -> "Message":
+    """Have the runtime open sources for us; the CGROUP message, which comes in before they do.
+
+    Nothing is asked before that message: until then the runtime may be listening to the bridge.
+    """
+    with failing("rootfs", "opening the sources of mounts", ".mounts"):
+        cgroup = job.channel.expect(CGROUP)
+        handles = [os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=ctx.proc_fd) for name in _NAMESPACES]
+        handles.append(os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        job.channel.send(OPEN, {"places": places}, handles)
+        for fd in handles:
+            os.close(fd)
+        while len(places) > 0:
+            payload, fds = job.channel.expect(OPENED)
+            ctx.sources.update(zip(payload["places"], fds, strict=True))
+            places = places[len(fds) :]
+    return cgroup
 
 
 def _carry_out(operations: "Sequence[Operation]", phase: str, ctx: Context) -> None:
@@ -125,13 +169,13 @@ def _carry_out(operations: "Sequence[Operation]", phase: str, ctx: Context) -> N
                 raise error
 
 
-def _join_cgroup(job: "Job") -> int:
+def _join_cgroup(job: "Job", message: "Message") -> int:
     """Write ourselves into every hierarchy the runtime opened; the memory one is left for later, its fd returned.
 
     A process that moves itself does not wait for an RCU grace period; and what we touch before we join the
     memory cgroup is not charged to the container.
     """
-    payload, fds = job.channel.expect(CGROUP)
+    payload, fds = message
     own_namespace = "cgroup" in job.plan.namespaces.new
     memory_fd = -1
     for controller, fd in zip(payload.get("controllers", []), fds, strict=True):

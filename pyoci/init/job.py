@@ -1,5 +1,7 @@
 """What the runtime hands to the child through the fork."""
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Hook
@@ -49,11 +51,12 @@ class Job:
     filter in the kernel's form, None for no filter.  executor: the thread that executes the program when a
     listener watches it, else None.  joined: (descriptor, clone flag, place) of namespaces to join, checked by the
     runtime.  last_fd: the highest descriptor that the program is to inherit.
+    idmaps: user namespaces with the maps of bind mounts, by config path.  unprivileged: the runtime is not root.
     """
 
     __slots__ = (
-        "channel", "executor", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd",
-        "runtime_channel", "start_socket", "state",
+        "channel", "executor", "filter_flags", "filter_program", "idmaps", "joined", "last_fd", "plan", "proc_fd",
+        "runtime_channel", "start_socket", "state", "unprivileged",
     )  # fmt: skip
 
     def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
@@ -68,6 +71,8 @@ class Job:
         self.executor: Executor | None = None
         self.joined: list[tuple[int, int, str]] = []
         self.last_fd = 2
+        self.idmaps: dict[str, int] = {}
+        self.unprivileged = os.geteuid() != 0
 
     def hooks(self, kind: str) -> "list[Hook]":
         """The hooks of one kind, in order."""

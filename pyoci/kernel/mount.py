@@ -31,6 +31,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR__ATIME = 0x70
+MOUNT_ATTR_IDMAP = 0x100000
 MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 
 MS_RDONLY = 0x1
@@ -66,13 +67,21 @@ def move_mount(from_fd: int, to_fd: int, *, detail: str = "") -> None:
 
 
 def mount_setattr(
-    fd: int, attr_set: int, attr_clear: int, *, propagation: int = 0, recursive: bool = False, detail: str = ""
+    fd: int,
+    attr_set: int,
+    attr_clear: int,
+    *,
+    propagation: int = 0,
+    user_namespace: int = 0,
+    recursive: bool = False,
+    detail: str = "",
 ) -> None:
     """Change the attributes of the mount `fd` refers to (mount_setattr(2), Linux 5.12).
 
-    EPERM when an attribute is locked by a more privileged mount namespace.
+    `user_namespace` is the descriptor whose maps MOUNT_ATTR_IDMAP takes.  EPERM when an attribute is locked by a
+    more privileged mount namespace.
     """
-    attributes = pack("=QQQQ", attr_set, attr_clear, propagation, 0)
+    attributes = pack("=QQQQ", attr_set, attr_clear, propagation, user_namespace)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     call("mount_setattr", fd, b"", flags, attributes, len(attributes), detail=detail)
 

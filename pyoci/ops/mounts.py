@@ -32,6 +32,7 @@ from pyoci.tables.mount_options import attr_text, flag_text
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.ops.context import Context
+    from pyoci.ops.idmap import IdMap
 
 PROC_SUPER_MAGIC = 0x9FA0
 LONGEST_FSCONFIG_VALUE = 255
@@ -207,7 +208,7 @@ def _mode_of_covered(ctx: "Context", destination: str) -> tuple[str, ...]:
 class AttachTree:
     """A bind mount: a copy of the host's tree at `source`, attached at `destination`."""
 
-    __slots__ = ("attributes", "destination", "early", "recursive", "source", "where")
+    __slots__ = ("attributes", "destination", "early", "idmap", "recursive", "source", "where")
 
     def __init__(
         self,
@@ -217,8 +218,10 @@ class AttachTree:
         *,
         recursive: bool,
         attributes: MountAttributes,
+        idmap: "IdMap | None" = None,
         early: bool = True,
     ) -> None:
+        self.idmap = idmap
         self.early = early  # the source exists before the container does, so it may be opened before the rest
         self.where = where
         self.destination = destination
@@ -229,13 +232,20 @@ class AttachTree:
     def describe(self) -> str:
         """As `bind /etc/hosts on /etc/hosts, recursively ro`."""
         deep = ", recursively" if self.recursive else ""
-        return "bind %s on %s%s%s" % (self.source, self.destination, deep, self.attributes.describe())
+        text = "bind %s on %s%s%s" % (self.source, self.destination, deep, self.attributes.describe())
+        return text + self.idmap.describe() if self.idmap is not None else text
 
-    def open_source(self) -> int:
-        """The detached copy of the source tree; symlinks in the source are the caller's own and are followed."""
+    def open_source(self, user_namespace: int = -1) -> int:
+        """The detached copy of the source tree; symlinks in the source are the caller's own and are followed.
+
+        `user_namespace` has the maps of a mount with an `idmap`.
+        """
         flags = OPEN_TREE_CLONE | (AT_RECURSIVE if self.recursive else 0)
         try:
-            return open_tree(AT_FDCWD, path_argument(self.source), flags)
+            tree_fd = open_tree(AT_FDCWD, path_argument(self.source), flags)
+            if self.idmap is not None:
+                self.idmap.apply(tree_fd, user_namespace, self.source)
+            return tree_fd
         except SyscallError as error:
             if error.errno in (ENOENT, ENOTDIR):
                 raise OperationError(
@@ -249,7 +259,7 @@ class AttachTree:
         """Copy the tree, set its attributes while nobody can see it, attach it."""
         tree_fd = ctx.sources.pop(self.where, -1)
         if tree_fd < 0:
-            tree_fd = self.open_source()
+            tree_fd = self.open_source(ctx.user_namespaces.get(self.where, -1))
         is_directory = S_ISDIR(os.fstat(tree_fd).st_mode)
         target_fd = open_mountpoint(ctx, self.destination, directory=is_directory)
         from_proc = (

@@ -2,6 +2,7 @@
 
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes, Remount, SealMount
 from pyoci.ops.nodes import MakeSymlink
+from pyoci.plan.namespaces import map_text
 from pyoci.tables.mount_options import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NODEV,
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup.layout import Hierarchy
     from pyoci.config.types import Config, Mount
     from pyoci.ops.context import Operation
+    from pyoci.ops.idmap import IdMap
     from pyoci.plan.facts import Facts
     from pyoci.plan.records import Namespaces
     from pyoci.tables.mount_options import ParsedOptions
@@ -49,7 +51,7 @@ def make_mounts(
         if options.remount and not options.bind:
             attach.append(Remount(where, destination, options.set_flags, _data(options)))
         elif options.bind:
-            attach.append(_bind(where, destination, mount, options, bundle))
+            attach.append(_bind(where, destination, mount, options, bundle, namespaces))
         elif mount.get("type") == "cgroup":
             attach.extend(_cgroup(where, destination, options, facts, namespaces, cgroups))
             if facts.layout.mode in ("legacy", "hybrid") and options.attr_set & MOUNT_ATTR_RDONLY:
@@ -105,7 +107,14 @@ def _filesystem(where: str, destination: str, mount: "Mount", options: "ParsedOp
     )
 
 
-def _bind(where: str, destination: str, mount: "Mount", options: "ParsedOptions", bundle: str) -> AttachTree:
+def _bind(
+    where: str,
+    destination: str,
+    mount: "Mount",
+    options: "ParsedOptions",
+    bundle: str,
+    namespaces: "Namespaces",
+) -> AttachTree:
     """A bind keeps its source's attributes when none is named; one named word sets them all, as mount(8) does."""
     source = mount.get("source", "")
     if not source.startswith("/"):
@@ -119,7 +128,20 @@ def _bind(where: str, destination: str, mount: "Mount", options: "ParsedOptions"
         source,
         recursive=options.rbind,
         attributes=_attributes(options, options.attr_set, clear),
+        idmap=_idmap(mount, options, namespaces),
     )
+
+
+def _idmap(mount: "Mount", options: "ParsedOptions", namespaces: "Namespaces") -> "IdMap | None":
+    """The mount's own maps, whether `idmap` is said or not; with the word alone those of the container."""
+    uid_map, gid_map = map_text(mount.get("uidMappings", [])), map_text(mount.get("gidMappings", []))
+    if not uid_map and not options.idmap:
+        return None
+    from pyoci.ops.idmap import OWN, IdMap
+
+    if (uid_map, gid_map) == (namespaces.uid_map, namespaces.gid_map):
+        uid_map = gid_map = OWN  # the same maps: no further user namespace is needed
+    return IdMap(uid_map, gid_map, recursive=options.ridmap)
 
 
 def _attributes(options: "ParsedOptions", attributes: int, clear: int) -> MountAttributes:

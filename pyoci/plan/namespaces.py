@@ -20,9 +20,11 @@ def make_namespaces(linux: "Linux") -> Namespaces:
         else:
             new.append(namespace["type"])
     result = Namespaces(new, joined)
+    maps = (map_text(linux.get("uidMappings", [])), map_text(linux.get("gidMappings", [])))
     if "user" in new:
-        result.uid_map = _map_text(linux.get("uidMappings", []))
-        result.gid_map = _map_text(linux.get("gidMappings", []))
+        result.uid_map, result.gid_map = maps
+    else:
+        result.joined_maps = maps
     offsets = linux.get("timeOffsets", {})
     for clock in TIME_CLOCKS:
         offset: TimeOffset | None = offsets.get(clock)  # type: ignore[assignment]
@@ -31,7 +33,7 @@ def make_namespaces(linux: "Linux") -> Namespaces:
     return result
 
 
-def _map_text(mappings: "list[IDMapping]") -> str:
+def map_text(mappings: "list[IDMapping]") -> str:
     """Lines `inside outside count` (user_namespaces(7))."""
     return "".join("%d %d %d\n" % (entry["containerID"], entry["hostID"], entry["size"]) for entry in mappings)
 

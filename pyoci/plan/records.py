@@ -5,6 +5,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup.driver import Cgroup
     from pyoci.config.types import Config, Hooks, Seccomp
     from pyoci.ops.context import Operation
+    from pyoci.ops.idmap import IdMap
 
 
 class JoinedNamespace:
@@ -22,10 +23,11 @@ class Namespaces:
     """Which namespaces are made and joined.
 
     new: types without a path; joined: those with one; uid_map, gid_map: the text for /proc/PID/uid_map (empty
-    when nothing is to be written); offsets: the text for /proc/PID/timens_offsets.
+    when nothing is to be written); offsets: the text for /proc/PID/timens_offsets; joined_maps: uid and gid map
+    that a user namespace given by path must have (empty: any).
     """
 
-    __slots__ = ("gid_map", "joined", "new", "offsets", "uid_map")
+    __slots__ = ("gid_map", "joined", "joined_maps", "new", "offsets", "uid_map")
 
     def __init__(
         self, new: list[str], joined: list[JoinedNamespace], uid_map: str = "", gid_map: str = "", offsets: str = ""
@@ -35,6 +37,7 @@ class Namespaces:
         self.uid_map = uid_map
         self.gid_map = gid_map
         self.offsets = offsets
+        self.joined_maps = ("", "")
 
     def has(self, kind: str) -> bool:
         """Whether the container has a namespace of this type of its own, new or joined."""
@@ -193,6 +196,16 @@ class Plan:
         self.hooks: Hooks = config.get("hooks", {})
         self.seccomp: Seccomp | None = config.get("linux", {}).get("seccomp")
         self.warnings: list[str] = []
+
+    @property
+    def idmaps(self) -> "dict[str, IdMap]":
+        """The id maps of bind mounts, by their place in config.json."""
+        found = {}
+        for operation in self.rootfs:
+            idmap = getattr(operation, "idmap", None)
+            if idmap is not None:
+                found[operation.where] = idmap
+        return found
 
     @property
     def has_terminal(self) -> bool:

@@ -26,6 +26,11 @@ HINTS: "dict[tuple[str, int], tuple[str, str]]" = {
         "visible has parts of it hidden",
         "give the container the namespace that the filesystem shows (sysfs: network, proc: pid, mqueue: ipc)",
     ),
+    ("open_tree", EINVAL): (
+        "in a user namespace a bind without what is mounted below its source would uncover what that hides; or the "
+        "source is an unbindable mount",
+        "use rbind, which takes along what is mounted below",
+    ),
     ("move_mount", ENOENT): ("the mount point was unlinked meanwhile", "keep others from changing the rootfs"),
     ("openat2", EACCES): (
         "a directory on the way is closed to the user who looks",
@@ -38,6 +43,11 @@ HINTS: "dict[tuple[str, int], tuple[str, str]]" = {
     ("clone3", ENOSPC): (
         "a limit on the number of namespaces is reached",
         "raise the sysctl user.max_*_namespaces of the kind asked for",
+    ),
+    ("clone3", EPERM): (
+        "without CAP_SYS_ADMIN namespaces can be made together with a user namespace only, and in a chroot nobody "
+        "can make that",
+        "",
     ),
     ("clone3", EINVAL): ("this kernel does not have a namespace of every type asked for", ""),
     ("unshare", EINVAL): ("this kernel does not have a namespace of every type asked for", ""),

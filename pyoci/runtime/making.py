@@ -10,7 +10,7 @@ from errno import ENOENT, ENOSPC
 
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import dump
-from pyoci.errors import OperationError, PyociError, StateError, SyscallError, errno_text
+from pyoci.errors import HostError, OperationError, PyociError, StateError, SyscallError, errno_text
 from pyoci.hooks import run_hook
 from pyoci.init.channel import (
     CGROUP,
@@ -23,6 +23,7 @@ from pyoci.init.channel import (
     MAP_ME,
     MAPPED,
     NETWORK,
+    OPEN,
     READY,
     RELEASE,
     ROOTFS_DONE,
@@ -52,7 +53,7 @@ from pyoci.runtime.container import (
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
-from pyoci.runtime.idmap import write_maps
+from pyoci.runtime.idmap import check_joined_maps, write_maps
 from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.outside import set_from_outside
@@ -88,6 +89,11 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     check_terminal(terminal, options, detached=waits_for_start or bool(options.get("detach")))
     facts = read_facts()
     config = bundle.config
+    if os.geteuid() != 0:
+        from pyoci.config.unprivileged import unprivileged_faults
+
+        for fault in unprivileged_faults(config):
+            raise HostError(fault.message, where=fault.path, fix=fault.fix)
     notifies = bool(os.environ.get("NOTIFY_SOCKET"))
     if notifies:
         from pyoci.runtime.notify import with_notify
@@ -185,6 +191,10 @@ class Making:
                 from pyoci.runtime.notify import make_place
 
                 make_place(self.directory)
+            if self.plan.idmaps:
+                from pyoci.runtime.mount_maps import open_user_namespaces
+
+                self.job.idmaps = open_user_namespaces(self.plan.idmaps)
         except BaseException as error:
             self._close_handles()
             self.directory.remove()
@@ -234,6 +244,10 @@ class Making:
         if waits_for_start:
             self.job.start_socket = listen("/proc/self/fd/%d/%s" % (self.directory.fd, START_SOCKET))
         cgroup.create()
+        if cgroup.mode == "none" and not self.plan.namespaces.has("pid"):
+            self.call.log.warning(
+                "no cgroup and no pid namespace: only the container's first process can be killed"
+            )
         self.record.values["cgroup"] = cgroup.to_record()
         if self.plan.delegate_to is not None:
             cgroup.delegate(self.plan.delegate_to)
@@ -285,6 +299,8 @@ class Making:
         os.close(self.init_pidfd)
         self.init_pid = payload["pid"]
         self.init_pidfd = os.pidfd_open(self.init_pid)
+        if self.plan.namespaces.joins("user"):
+            check_joined_maps(self.init_pid, *self.plan.namespaces.joined_maps)
 
     def _send_cgroup(self) -> None:
         cgroup = self.plan.cgroup
@@ -316,6 +332,10 @@ class Making:
                 self._take_console(fds[0])
             elif name == LISTENER:
                 self._take_listener(fds[0])
+            elif name == OPEN:
+                from pyoci.runtime.sources import send_sources
+
+                send_sources(self.job, payload["places"], fds, self.channel)
             elif name == FAILED:
                 raise explain(payload)
             elif name == CLOSED:
@@ -406,8 +426,10 @@ class Making:
         if self.job.start_socket is not None:
             self.job.start_socket.close()
         _close_all([self.init_pidfd, self.console_fd, self.job.proc_fd, *(fd for fd, _, _ in self.job.joined)])
+        _close_all([*{*self.job.idmaps.values()}])
         self.init_pidfd = self.console_fd = self.job.proc_fd = -1
         self.job.joined = []
+        self.job.idmaps = {}
 
     def undo(self, error: BaseException) -> None:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""

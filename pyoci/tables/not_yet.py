@@ -7,13 +7,10 @@ the feature's key where it is a mere switch.
 
 NOT_YET: frozenset[str] = frozenset(
     {
-        "mountOptions:idmap",
-        "mountOptions:ridmap",
         "cgroup:systemd",
         "cgroup:systemdUser",
         "apparmor",
         "selinux",
-        "mountExtensions.idmap",
         "checkpoint",
         "annotations:org.criu.config",
         "annotations:org.systemd.property.",

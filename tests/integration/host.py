@@ -265,6 +265,10 @@ _ABILITIES = {
         "iproute2 is missing",
     ),
     "fuse": (lambda: _knob("/dev/fuse") and "fuse" in read("/proc/filesystems").split(), "no FUSE"),
+    "idmapped_tmpfs": (
+        lambda: tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2]) >= (6, 3),
+        "a tmpfs can be id-mapped from Linux 6.3 on",
+    ),
     "two_cpus": (lambda: (os.cpu_count() or 1) > 1, "only one processor"),
 }
 for _controller in (

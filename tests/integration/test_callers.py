@@ -170,6 +170,14 @@ def test_features_needs_no_root_and_no_environment(pyoci):
     assert "user" in features["linux"]["namespaces"]
 
 
+def test_features_has_what_engines_look_for(pyoci):
+    """R-307: containerd and CRI-O offer user namespaces only where there are id-mapped mounts."""
+    features = pyoci("features", root=False).ok().json()
+    assert {"rro", "idmap", "ridmap"} <= {*features["mountOptions"]}
+    assert "user" in features["linux"]["namespaces"]
+    assert features["linux"]["mountExtensions"]["idmap"]["enabled"] is True
+
+
 def test_features_promises_only_what_is_accepted(pyoci, run, work):
     """Every mount option listed is understood by run."""
     features = pyoci("features").ok().json()

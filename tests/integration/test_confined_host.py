@@ -192,3 +192,73 @@ def test_pyoci_runs_in_a_container_of_pyoci(container, bundle, own_cgroups):
     assert len(json.loads(lines[1])) == 1
     assert lines[2:] == ['  "status": "paused",']
     one.delete().ok()
+
+
+NESTED = """
+set -e
+mkdir -p /tmp/b/rootfs/bin /tmp/b/rootfs/proc /tmp/b/rootfs/dev /tmp/b/rootfs/sys /tmp/b/rootfs/data /tmp/data
+cp /bin/busybox /tmp/b/rootfs/bin/busybox
+echo x >/tmp/data/file
+cd /tmp/b
+pyoci() { /usr/bin/python3 -m pyoci "$@"; }
+pyoci spec
+/usr/bin/python3 - <<END
+import json
+config = json.load(open("config.json"))
+config["process"].update(terminal=False, args=["/bin/busybox", "sleep", "1000"])
+linux = config["linux"]
+del linux["resources"]
+maps = MAPS
+if maps:
+    linux["namespaces"].append({"type": "user"})
+    linux.update(uidMappings=maps, gidMappings=maps)
+config["mounts"] = [mount for mount in config["mounts"] if mount["type"] != "cgroup"]
+bind = {"destination": "/data", "source": "/tmp/data", "options": ["bind", "ridmap"]}
+bind.update(uidMappings=[{"containerID": 0, "hostID": 7, "size": 1}])
+bind.update(gidMappings=bind["uidMappings"])
+config["mounts"].append(bind)
+json.dump(config, open("config.json", "w"))
+END
+pyoci create inner </dev/null >/dev/null 2>/tmp/err || { cat /tmp/err; exit 1; }
+pyoci start inner
+pyoci exec inner /bin/busybox cat /proc/self/uid_map
+pyoci exec inner /bin/busybox stat -c %u /data/file
+pyoci exec inner /bin/busybox stat -c %t:%T /dev/null
+pyoci kill inner KILL
+while ! pyoci state inner | grep -q stopped; do sleep 0.1; done
+pyoci delete inner
+"""
+
+
+@pytest.mark.parametrize(
+    ("maps", "seen"),
+    [
+        ([], ["0", "100000", "65536"]),
+        ([{"containerID": 0, "hostID": 0, "size": 1000}], ["0", "0", "1000"]),
+        ([{"containerID": 0, "hostID": 5, "size": 10}], ["0", "5", "10"]),
+    ],
+    ids=["the-outer-namespace", "the-same-root", "another-root"],
+)
+def test_pyoci_runs_in_a_user_namespace_of_pyoci(container, bundle, maps, seen):
+    """R-283: root of a user namespace, whose tmpfs it may even id-map."""
+    host.requires("userns", "idmapped_tmpfs")
+    if not os.path.exists("/usr/bin/python3.11"):
+        pytest.skip("no Python 3.11 in /usr/bin")
+    outer = bundle(args=["/bin/sh", "-c", NESTED.replace("MAPS", repr(maps))])
+    ids = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    edit = {
+        "linux": {
+            "namespaces": namespaces("pid", "network", "ipc", "uts", "mount", "cgroup", "user"),
+            "uidMappings": ids,
+            "gidMappings": ids,
+        }
+    }
+    outer.edit(privileged(outer.rootfs), edit)
+    os.chown(outer.rootfs, 100000, 100000)
+    one = container(of=outer).create().start()
+    code = one.wait()
+    assert (code, one.err()) == (0, ""), one.out()
+    lines = one.out().splitlines()
+    assert lines[0].split() == seen
+    assert lines[1:] == ["7" if not maps else str(7 - maps[0]["hostID"]), "1:3"]
+    one.delete().ok()

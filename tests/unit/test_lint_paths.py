@@ -40,6 +40,8 @@ ALLOWED = {
     ("init/exec.py", "_become", "open"): "/, the root of the container's namespace",
     ("hooks.py", "_become", "chdir"): "the bundle, or the working directory that was checked before",
     ("hooks.py", "_become", "execve"): "a hook's path is the caller's",
+    ("init/init.py", "_ask_for_sources", "open"): "/ before the change of root, and the host's procfs",
+    ("ops/idmap.py", "filesystem_name", "open"): "mountinfo, before the change of root",
     ("ops/root.py", "_read", "open"): "two files of the host's procfs, before the change of root",
     ("ops/root.py", "apply", "open"): "/, before the change of root, to leave it by",
     ("ops/root.py", "apply", "chdir"): "/, after the change of root",

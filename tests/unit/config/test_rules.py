@@ -75,6 +75,15 @@ def ids(*ranges):
 
 WHOLE = ids((0, 100000, 65536))
 
+
+def in_user_namespace(**member):
+    def change(config):
+        user_namespace(WHOLE, WHOLE)(config)
+        mount(**member)(config)
+
+    return change
+
+
 # (change to the ordinary configuration, path of the fault, words of its message)
 REFUSED = [
     (lambda config: config.update(ociVersion="2.0.0"), ".ociVersion", "unsupported ociVersion"),
@@ -103,6 +112,21 @@ REFUSED = [
     (mount(destination="/a", source="/b", options=["bind"], uidMappings=WHOLE), ".mounts[3]", "must come together"),
     (mount(destination="/a", source="/b", options=["rbind", "idmap"]), ".mounts[3]", "without mappings"),
     (mount(destination="/a", type="tmpfs", uidMappings=WHOLE, gidMappings=WHOLE), ".mounts[3]", "only bind mounts"),
+    (mount(destination="/a", source="/b", options=["bind"], uidMappings=ids((0, 1, 9), (8, 20, 1)), gidMappings=WHOLE),
+     ".mounts[3].uidMappings[1]", "overlaps .mounts[3].uidMappings[0]"),
+    (mount(destination="/a", source="/b", options=["bind"], uidMappings=WHOLE, gidMappings=ids((0, 4294967290, 6))),
+     ".mounts[3].gidMappings[0].size", "past the last id"),
+    (mount(destination="/a", source="/b", options=["bind", "idmap=uids=0-1-1"]), ".mounts[3].options[1]", "must come together"),
+    (mount(destination="/a", source="/b", options=["bind", "idmap="]), ".mounts[3].options[1]", "not of the form"),
+    (mount(destination="/a", source="/b", options=["idmap=uids=0-1-1;gids=0-1", "bind"]), ".mounts[3].options[0]", "'0-1' is not"),
+    (mount(destination="/a", source="/b", options=["bind", "idmap=uids=0-1-0;gids=0-1-1"]), ".mounts[3].options[1]", "not a range"),
+    (mount(destination="/a", source="/b", options=["bind", "idmap=uids=@0-1-1;gids=0-1-1"]), ".mounts[3].options[1]", "no one range"),
+    (mount(destination="/a", source="/b", options=["bind", "ridmap=uids=0-1-2#1-9-1;gids=0-1-1"]),
+     ".mounts[3].options[1][1]", "overlaps"),
+    (mount(destination="/a", source="/b", options=["bind", "idmap=uids=0-1-1;gids=0-1-1"], uidMappings=WHOLE, gidMappings=WHOLE),
+     ".mounts[3].options[1]", "has two"),
+    (in_user_namespace(destination="/a", type="tmpfs", options=["nosuid", "gid=65536"]), ".mounts[3].options[1]", "gid=65536"),
+    (in_user_namespace(destination="/a", type="tmpfs", options=["mode=1,uid=70000"]), ".mounts[3].options[0]", "not mapped"),
     # namespaces
     (space({"type": "pid"}), ".linux.namespaces[6]", "listed twice"),
     (without_space("uts"), ".hostname", "unable to set hostname without a private UTS namespace"),
