@@ -27,6 +27,7 @@ from pyoci.kernel.process import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.init.labels import Labels
     from pyoci.plan.records import ProcessSetup
 
 CAP_SYS_ADMIN = 1 << 21
@@ -35,7 +36,7 @@ _IOPRIO_WHO_PROCESS = 1
 _LARGEST_CAPABILITY = 63
 
 
-def assume(process: "ProcessSetup", *, keep_admin: bool) -> None:
+def assume(process: "ProcessSetup", *, keep_admin: bool, labels: "Labels | None" = None) -> None:
     """Take on the identity of the container's program.
 
     With `keep_admin`, CAP_SYS_ADMIN stays effective until execve, which alone may install a seccomp filter
@@ -43,8 +44,12 @@ def assume(process: "ProcessSetup", *, keep_admin: bool) -> None:
     sets, so that nothing of it is left.
     """
     if process.keyring:
+        if labels is not None:
+            labels.label_keys(on=True)
         with failing("identity", "joining a session keyring", "default:keyring"):
             _join_keyring(process.keyring)
+        if labels is not None:
+            labels.label_keys(on=False)
     _set_scheduling(process)
     inside = _change_directory(process.cwd, again=False)
     if process.no_new_privileges:

@@ -4,6 +4,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Hook
     from pyoci.init.channel import Channel
+    from pyoci.init.labels import Labels
     from pyoci.plan.records import Plan, ProcessSetup
 
 
@@ -13,12 +14,13 @@ class ExecJob:
     channel, runtime_channel, filter_program, filter_flags, last_fd: as in Job.  init_pidfd: the container's init.
     kinds: the clone flags of the namespaces to join, all at once.  root_fd: init's root where the container has
     no mount namespace, else -1.  terminal: whether the process gets a pty, of `size` (rows, columns) or None.
-    sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).
+    sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).  labels: as in Job, and proc_fd
+    the host's procfs for them, -1 where there are none.
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "init_pidfd", "kinds", "last_fd", "process", "root_fd",
-        "runtime_channel", "size", "sockets", "terminal",
+        "channel", "filter_flags", "filter_program", "init_pidfd", "kinds", "labels", "last_fd", "proc_fd",
+        "process", "root_fd", "runtime_channel", "size", "sockets", "terminal",
     )  # fmt: skip
 
     def __init__(
@@ -30,6 +32,8 @@ class ExecJob:
         self.init_pidfd = init_pidfd
         self.kinds = kinds
         self.root_fd = -1
+        self.proc_fd = -1
+        self.labels: Labels | None = None
         self.filter_program: bytes | None = None
         self.filter_flags = 0
         self.last_fd = 2
@@ -45,12 +49,13 @@ class Job:
     of file when the runtime dies.  start_socket: the listening socket of a created container, None for `run`.
     state: the container's state for hooks, without pid and status.  filter_program, filter_flags: the seccomp
     filter in the kernel's form, None for no filter.  joined: (descriptor, clone flag, place) of namespaces to
-    join, checked by the runtime.  last_fd: the highest descriptor that the program is to inherit.
+    join, checked by the runtime.  last_fd: the highest descriptor that the program is to inherit.  labels: what
+    AppArmor and SELinux are told of the program, None for nothing.  hook_outputs: as run_hook takes them.
     """
 
     __slots__ = (
-        "channel", "filter_flags", "filter_program", "joined", "last_fd", "plan", "proc_fd", "runtime_channel",
-        "start_socket", "state",
+        "channel", "filter_flags", "filter_program", "hook_outputs", "joined", "labels", "last_fd", "plan",
+        "proc_fd", "runtime_channel", "start_socket", "state",
     )  # fmt: skip
 
     def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
@@ -62,7 +67,9 @@ class Job:
         self.state: dict[str, object] = {}
         self.filter_program: bytes | None = None
         self.filter_flags = 0
+        self.hook_outputs = (-1, -1)
         self.joined: list[tuple[int, int, str]] = []
+        self.labels: Labels | None = None
         self.last_fd = 2
 
     def hooks(self, kind: str) -> "list[Hook]":

@@ -27,6 +27,7 @@ from pyoci.kernel.mount import (
 )
 from pyoci.kernel.path import clean, ensure_directory, ensure_file, open_in_root
 from pyoci.ops.copy_up import copy_up
+from pyoci.ops.security_context import plain, quoted, set_context
 from pyoci.tables.mount_options import attr_text, flag_text
 
 TYPE_CHECKING = False
@@ -106,7 +107,9 @@ def _words(attributes: int) -> str:
 class AttachFilesystem:
     """A new instance of a filesystem (fsopen, fsconfig, fsmount), attached at `destination`."""
 
-    __slots__ = ("attributes", "copies_up", "data", "destination", "filesystem", "source", "superblock", "where")
+    __slots__ = (
+        "attributes", "context", "copies_up", "data", "destination", "filesystem", "source", "superblock", "where",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -119,7 +122,9 @@ class AttachFilesystem:
         superblock: tuple[str, ...] = (),
         attributes: MountAttributes,
         copies_up: bool = False,
+        context: str = "",
     ) -> None:
+        self.context = context  # SELinux's for the root, where the data cannot hold one
         self.copies_up = copies_up
         self.where = where
         self.destination = destination
@@ -140,7 +145,10 @@ class AttachFilesystem:
             " (%s)" % words if words else "",
             self.attributes.describe(),
             " (where that is not permitted: bind the host's)" if self.filesystem == "sysfs" else "",
-        ) + (", filled with what it hides" if self.copies_up else "")
+        ) + "%s%s" % (
+            ", filled with what it hides" if self.copies_up else "",
+            ", labelled %s" % self.context if self.context else "",
+        )
 
     def apply(self, ctx: "Context") -> None:
         """Make the filesystem detached, then attach it on the very directory that was opened."""
@@ -156,6 +164,8 @@ class AttachFilesystem:
             mount_fd = self._make(data)
             if self.copies_up:
                 copy_up(target_fd, mount_fd)
+            if self.context:
+                set_context(mount_fd, self.context)
             move_mount(mount_fd, target_fd, detail=self.destination)
         self.attributes.apply_propagation(mount_fd, self.destination)
         self.attributes.apply_recursive(mount_fd, self.destination)
@@ -182,7 +192,7 @@ class AttachFilesystem:
     def _mount_the_old_way(self, ctx: "Context", target_fd: int, data: tuple[str, ...]) -> int:
         """mount(2), since fsconfig(2) takes no value above 255 bytes (overlay's lowerdir)."""
         target = b"/proc/self/fd/%d" % target_fd
-        text = ",".join(data + self.superblock)
+        text = ",".join([quoted(word) for word in data + self.superblock])
         mount(path_argument(self.source), target, path_argument(self.filesystem), 0, path_argument(text))
         mount_fd = open_in_root(ctx.root_fd, self.destination)
         mount_setattr(mount_fd, self.attributes.set, 0, detail=self.destination)
@@ -305,7 +315,7 @@ class Remount:
     def apply(self, ctx: "Context") -> None:
         """Through the descriptor's name, since the new interface wants every option said again."""
         fd = open_in_root(ctx.root_fd, self.destination)
-        data = path_argument(",".join(self.data)) if self.data else None
+        data = path_argument(",".join([quoted(word) for word in self.data])) if self.data else None
         mount(None, b"/proc/self/fd/%d" % fd, None, self.flags | MS_REMOUNT, data)
         os.close(fd)
 
@@ -336,7 +346,7 @@ def make_filesystem(filesystem: str, source: str, words: tuple[str, ...], attrib
     try:
         fsconfig_string(fs_fd, b"source", path_argument(source or filesystem))
         for word in words:
-            key, equals, value = word.partition("=")
+            key, equals, value = plain(word).partition("=")
             if equals:
                 fsconfig_string(fs_fd, path_argument(key), path_argument(value))
             else:

@@ -1,5 +1,7 @@
 """A plan as text: what `pyoci plan` prints, and the golden files of the tests."""
 
+from pyoci.config.fault import member
+from pyoci.tables.annotations import SECCOMP_BPF_DATA
 from pyoci.tables.capabilities import NAMES as CAPABILITY_NAMES
 from pyoci.tables.hooks import KINDS
 
@@ -98,7 +100,8 @@ def _identity(process: "ProcessSetup") -> list[str]:
     if process.personality is not None:
         lines.append(_line("personality 0x%x" % process.personality, ".linux.personality"))
     if process.keyring:
-        lines.append(_line("session keyring %s" % process.keyring, "default:keyring"))
+        label = ", labelled %s" % process.selinux if process.selinux else ""
+        lines.append(_line("session keyring %s%s" % (process.keyring, label), "default:keyring"))
     if process.no_new_privileges:
         lines.append(_line("no_new_privs", place + "noNewPrivileges"))
     lines.append(_line("umask %03o" % process.umask, place + "user.umask"))
@@ -109,13 +112,23 @@ def _identity(process: "ProcessSetup") -> list[str]:
             _line("%s: %s" % (name, capability_names(getattr(process, name))), place + "capabilities." + name)
         )
     lines.append(_line("working directory %s" % process.cwd, place + "cwd"))
+    if process.apparmor:
+        text = "execve will change to AppArmor profile %s" % process.apparmor
+        lines.append(_line(text, place + "apparmorProfile"))
+    if process.selinux:
+        text = "execve will change to SELinux context %s" % process.selinux
+        lines.append(_line(text, place + "selinuxLabel"))
     return lines
 
 
 def _seal(plan: "Plan", process: "ProcessSetup") -> list[str]:
     lines = [_line("rlimit %s %d:%d" % (x.name, x.soft, x.hard), x.where) for x in process.rlimits if x.late]
     lines.append(_line("every descriptor above the preserved ones is closed", "default:descriptors"))
-    if plan.seccomp is not None:
+    raw = plan.config.get("annotations", {}).get(SECCOMP_BPF_DATA)
+    if raw is not None:
+        text = "seccomp filter of %d instructions" % (len(raw.rstrip("=")) * 3 // 4 // 8)
+        lines.append(_line(text, member(".annotations", SECCOMP_BPF_DATA)))
+    elif plan.seccomp is not None:
         lines.append(_line("seccomp filter, default %s" % plan.seccomp["defaultAction"], ".linux.seccomp"))
     lines.append(_line("execve %s" % " ".join(process.args), ".process.args"))
     return lines

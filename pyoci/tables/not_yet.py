@@ -12,8 +12,6 @@ NOT_YET: frozenset[str] = frozenset(
         "seccomp.actions:SCMP_ACT_NOTIFY",
         "cgroup:systemd",
         "cgroup:systemdUser",
-        "apparmor",
-        "selinux",
         "intelRdt",
         "netDevices",
         "mountExtensions.idmap",
