@@ -153,8 +153,6 @@ def _become(job: "ExecJob", memory_fd: int) -> "NoReturn":
         process.env.append("LISTEN_PID=%d" % os.getpid())
     with failing("identity", "looking up the program", ".process.args[0]"):
         path = find_program(process.args[0], process.env)
-    if job.labels is not None:
-        job.labels.apply()
     if memory_fd >= 0:
         with failing("identity", "joining the memory cgroup", ".linux.cgroupsPath"):
             os.write(memory_fd, b"0")

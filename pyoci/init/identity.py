@@ -43,13 +43,17 @@ def assume(process: "ProcessSetup", *, keep_admin: bool, labels: "Labels | None"
     without no_new_privs; execve then computes the program's capabilities anew, from the bounding and ambient
     sets, so that nothing of it is left.
     """
+    if labels is not None:
+        # Not as late as the start: a label that the kernel refuses fails the create, and the hooks of the start,
+        # which are programs of the image, run no less confined than its own.
+        labels.apply()
     if process.keyring:
         if labels is not None:
             labels.label_keys(on=True)
         with failing("identity", "joining a session keyring", "default:keyring"):
             _join_keyring(process.keyring)
-        if labels is not None:
-            labels.label_keys(on=False)
+    if labels is not None:
+        labels.label_keys(on=False)
     _set_scheduling(process)
     inside = _change_directory(process.cwd, again=False)
     if process.no_new_privileges:

@@ -87,10 +87,6 @@ def run(job: "Job", *, new_user: bool) -> None:
         plan.process.env = with_home(plan.process.env, home)
         with failing("identity", "looking up the program", ".process.args[0]"):
             path = find_program(plan.process.args[0], plan.process.env)
-        if job.labels is not None:
-            # Now, so that a label the kernel refuses fails the create, and so that the hooks of the start, which
-            # are programs of the image, run no less confined than it.
-            job.labels.apply()
     job.channel.send(READY)
     job.channel.expect(RELEASE)
     prctl(PR_SET_PDEATHSIG, 0)

@@ -57,7 +57,7 @@ class Attribute:
 
 
 class Labels:
-    """The labels of one process: `open` in it, `label_keys` around what makes keys, `apply` before execve."""
+    """The labels of one process: `open` in it, then `apply`, and `label_keys` around what makes keys."""
 
     __slots__ = ("apparmor", "keycreate", "ready", "selinux")
 
@@ -109,9 +109,6 @@ class Labels:
 
     def apply(self) -> None:
         """Have the kernel change to the labels at the next execve; what is forked from here on inherits that."""
-        if self.keycreate is not None:
-            self.keycreate.close()
-            self.keycreate = None
         for attribute, text, shown in self.ready:
             with failing("identity", "setting the label", attribute.kind[0]):
                 attribute.write(text, shown)
@@ -119,7 +116,7 @@ class Labels:
         self.ready = []
 
     def descriptors(self) -> list[int]:
-        """What has to stay open until `apply`."""
+        """What has to stay open until the last of `apply` and `label_keys`."""
         own = [attribute.fd for attribute, _, _ in self.ready]
         return own if self.keycreate is None else [*own, self.keycreate.fd]
 

@@ -19,7 +19,7 @@ FILES = "system_u:object_r:box_file_t:s0:c1,c2"
 SLEEP = ("/bin/sleep", "1000")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def selinux():
     requires_selinux()
 
@@ -103,12 +103,16 @@ def test_mqueue_has_the_label_as_an_attribute(container):
 
 
 @pytest.mark.parametrize("kind", ["context", "fscontext", "defcontext", "rootcontext"])
-def test_the_annotation_chooses_the_kind_of_context(inspect, kind):
-    """R-278."""
+def test_the_annotation_chooses_the_kind_of_context(inspect, work, kind):
+    """R-278.  On overlay, since a tmpfs takes no defcontext."""
+    for name in ("l", "u", "w"):
+        os.mkdir("%s/%s" % (work, name))
+    options = ["lowerdir=%s/l" % work, "upperdir=%s/u" % work, "workdir=%s/w" % work]
     report = inspect(
         {"linux": {"mountLabel": FILES}, "annotations": {"run.oci.mount_context_type": kind}},
-        {"mounts": [entry("/proc", "proc", "proc"), entry("/mnt", "tmpfs", "tmpfs")]},
+        {"mounts": [entry("/proc", "proc", "proc"), entry("/mnt", "overlay", "overlay", *options)]},
     )
+    shutil.rmtree(work + "/w")
     assert contexts(report)["/mnt"][0] == kind
 
 
