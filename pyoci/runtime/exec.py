@@ -104,7 +104,7 @@ class Execution:
         if setup.apparmor or setup.selinux:
             from pyoci.runtime.labels import labels_of, require_modules
 
-            require_modules(config, mounts=False)
+            require_modules(config, at="" if call.options["process"] else ".process", mounts=False)
             self.job.labels = labels_of(setup)
             self.job.proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         profile = seccomp_of(config)

@@ -10,10 +10,13 @@ if TYPE_CHECKING:
     from pyoci.plan.records import ProcessSetup
 
 
-def require_modules(config: "Config", *, mounts: bool = True) -> None:
-    """HostError where the kernel does not run the module that a label is for; `mounts`: theirs as well."""
+def require_modules(config: "Config", *, at: str = ".process", mounts: bool = True) -> None:
+    """HostError where the kernel does not run the module that a label is for; `mounts`: theirs as well.
+
+    `at`: the jq path of the process in the document that it comes from.
+    """
     mount_label = config.get("linux", {}).get("mountLabel", "") if mounts else ""
-    for fault in module_faults(config.get("process", {}), ".process", mount_label):  # type: ignore[arg-type]
+    for fault in module_faults(config.get("process", {}), at, mount_label):  # type: ignore[arg-type]
         raise HostError(fault.message, where=fault.path, fix=fault.fix)
 
 
