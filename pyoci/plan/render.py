@@ -87,6 +87,15 @@ def _identity(process: "ProcessSetup") -> list[str]:
     lines = [_line("rlimit %s %d:%d" % (x.name, x.soft, x.hard), x.where) for x in process.rlimits if not x.late]
     if process.oom_score_adj is not None:
         lines.append(_line("oom_score_adj %d" % process.oom_score_adj, place + "oomScoreAdj"))
+    if process.apparmor:
+        text = "execve will change to AppArmor profile %s" % process.apparmor
+        lines.append(_line(text, place + "apparmorProfile"))
+    if process.selinux:
+        text = "execve will change to SELinux context %s" % process.selinux
+        lines.append(_line(text, place + "selinuxLabel"))
+    if process.keyring:
+        label = ", labelled %s" % process.selinux if process.selinux else ""
+        lines.append(_line("session keyring %s%s" % (process.keyring, label), "default:keyring"))
     if process.scheduler is not None:
         lines.append(
             _line(
@@ -99,9 +108,6 @@ def _identity(process: "ProcessSetup") -> list[str]:
         lines.append(_line("memory policy 0x%x" % process.memory_policy[0], ".linux.memoryPolicy"))
     if process.personality is not None:
         lines.append(_line("personality 0x%x" % process.personality, ".linux.personality"))
-    if process.keyring:
-        label = ", labelled %s" % process.selinux if process.selinux else ""
-        lines.append(_line("session keyring %s%s" % (process.keyring, label), "default:keyring"))
     if process.no_new_privileges:
         lines.append(_line("no_new_privs", place + "noNewPrivileges"))
     lines.append(_line("umask %03o" % process.umask, place + "user.umask"))
@@ -112,12 +118,6 @@ def _identity(process: "ProcessSetup") -> list[str]:
             _line("%s: %s" % (name, capability_names(getattr(process, name))), place + "capabilities." + name)
         )
     lines.append(_line("working directory %s" % process.cwd, place + "cwd"))
-    if process.apparmor:
-        text = "execve will change to AppArmor profile %s" % process.apparmor
-        lines.append(_line(text, place + "apparmorProfile"))
-    if process.selinux:
-        text = "execve will change to SELinux context %s" % process.selinux
-        lines.append(_line(text, place + "selinuxLabel"))
     return lines
 
 
