@@ -241,11 +241,18 @@ class AttachTree:
         deep = ", recursively" if self.recursive else ""
         return "bind %s on %s%s%s" % (self.source, self.destination, deep, self.attributes.describe())
 
+    def source_flags(self) -> int:
+        """How the source is opened; symlinks in it are the caller's own and are followed."""
+        return OPEN_TREE_CLONE | (AT_RECURSIVE if self.recursive else 0)
+
+    def open_target(self, ctx: "Context", *, directory: bool) -> int:
+        """The mount point, made where it is missing."""
+        return open_mountpoint(ctx, self.destination, directory=directory)
+
     def open_source(self) -> int:
-        """The detached copy of the source tree; symlinks in the source are the caller's own and are followed."""
-        flags = OPEN_TREE_CLONE | (AT_RECURSIVE if self.recursive else 0)
+        """The detached copy of the source tree."""
         try:
-            return open_tree(AT_FDCWD, path_argument(self.source), flags)
+            return open_tree(AT_FDCWD, path_argument(self.source), self.source_flags())
         except SyscallError as error:
             if error.errno in (ENOENT, ENOTDIR):
                 raise OperationError(
@@ -261,7 +268,7 @@ class AttachTree:
         if tree_fd < 0:
             tree_fd = self.open_source()
         is_directory = S_ISDIR(os.fstat(tree_fd).st_mode)
-        target_fd = open_mountpoint(ctx, self.destination, directory=is_directory)
+        target_fd = self.open_target(ctx, directory=is_directory)
         from_proc = (
             filesystem_magic(target_fd) == PROC_SUPER_MAGIC and filesystem_magic(tree_fd) == PROC_SUPER_MAGIC
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup.layout import Hierarchy
     from pyoci.config.types import Config, Mount
     from pyoci.ops.context import Operation
+    from pyoci.ops.links import CopyLink
     from pyoci.plan.facts import Facts
     from pyoci.plan.records import Namespaces
     from pyoci.tables.mount_options import ParsedOptions
@@ -134,7 +135,9 @@ def _filesystem(
     )
 
 
-def _bind(where: str, destination: str, mount: "Mount", options: "ParsedOptions", bundle: str) -> AttachTree:
+def _bind(
+    where: str, destination: str, mount: "Mount", options: "ParsedOptions", bundle: str
+) -> "AttachTree | CopyLink":
     """A bind keeps its source's attributes when none is named; one named word sets them all, as mount(8) does."""
     source = mount.get("source", "")
     if not source.startswith("/"):
@@ -142,13 +145,21 @@ def _bind(where: str, destination: str, mount: "Mount", options: "ParsedOptions"
     clear = 0
     if options.attr_set or options.attr_clr:
         clear = _ALL_ATTRIBUTES & ~options.attr_set | options.attr_clr & MOUNT_ATTR__ATIME
-    return AttachTree(
+    attributes = _attributes(options, options.attr_set, clear)
+    if not options.links:
+        return AttachTree(where, destination, source, recursive=options.rbind, attributes=attributes)
+    from pyoci.ops.links import AttachLink, CopyLink
+
+    bind = AttachLink(
         where,
         destination,
         source,
         recursive=options.rbind,
-        attributes=_attributes(options, options.attr_set, clear),
+        attributes=attributes,
+        at_source="src-nofollow" in options.links,
+        at_destination="dest-nofollow" in options.links,
     )
+    return CopyLink(where, bind) if "copy-symlink" in options.links else bind
 
 
 def _attributes(options: "ParsedOptions", attributes: int, clear: int) -> MountAttributes:

@@ -224,7 +224,7 @@ def test_names_nobody_knows_are_errors_if_the_annotation_says_so():
     """R-279."""
     config = profile("ALLOW", rule("ERRNO", "mkdir"), {"names": ["mount", "nope"], "action": "SCMP_ACT_ERRNO"})
     load_filter(config, None, {"run.oci.seccomp_fail_unknown_syscall": "0"})
-    with pytest.raises(ConfigError, match='^unknown system call "nope"$') as caught:
+    with pytest.raises(ConfigError, match=r'^unknown system call "nope"$') as caught:
         load_filter(config, None, {"run.oci.seccomp_fail_unknown_syscall": "1"})
     assert caught.value.where == ".linux.seccomp.syscalls[1].names[1]"
 
