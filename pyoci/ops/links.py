@@ -1,4 +1,4 @@
-"""Bind mounts that take a symlink for what it is: the options src-nofollow, dest-nofollow and copy-symlink of crun."""
+"""Bind mounts that take a symlink for what it is: src-nofollow, dest-nofollow and copy-symlink, words of crun."""
 
 import os
 from errno import EINVAL, ENOENT

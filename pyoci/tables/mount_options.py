@@ -173,7 +173,8 @@ class ParsedOptions:
     """
 
     __slots__ = (
-        "attr_clr", "attr_set", "bind", "clear_flags", "data", "idmap", "links", "propagation", "rbind", "rec_attr_clr",
+        "attr_clr", "attr_set", "bind", "clear_flags", "data", "idmap", "links", "propagation", "rbind",
+        "rec_attr_clr",
         "rec_attr_set", "remount", "ridmap", "set_flags", "superblock", "tmpcopyup",
     )  # fmt: skip
 

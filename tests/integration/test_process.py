@@ -419,7 +419,7 @@ def test_a_realtime_scheduler(inspect):
     assert (sched["policy"], sched["priority"]) == (1, 3)
 
 
-DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 10000000, "period": 10000000}
+DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 10000000, "period": 20000000}
 
 
 @pytest.mark.parametrize(
@@ -437,7 +437,7 @@ def test_flags_of_the_scheduler(inspect, given, flags):
     sched = inspect({"process": {"scheduler": given}}, {"linux": {"resources": DROP, "cgroupsPath": DROP}})["sched"]
     assert (sched["policy"], sched["flags"]) == (6 if "runtime" in given else 0, flags)
     if "runtime" in given:
-        assert [sched[key] for key in ("runtime", "deadline", "period")] == [1000000, 10000000, 10000000]
+        assert [sched[key] for key in ("runtime", "deadline", "period")] == [1000000, 10000000, 20000000]
 
 
 def test_flags_that_keep_what_is_there(inspect):
