@@ -21,11 +21,19 @@ KEPT_OUTPUT = 4096
 
 
 def run_hook(
-    hook: "Hook", kind: str, index: int, state: bytes, *, cwd: int | str, env: "dict[bytes, bytes] | None" = None
+    hook: "Hook",
+    kind: str,
+    index: int,
+    state: bytes,
+    *,
+    cwd: int | str,
+    env: "dict[bytes, bytes] | None" = None,
+    outputs: tuple[int, int] = (-1, -1),
 ) -> None:
     """Run `hook` to its end with `state` on its standard input.
 
     cwd: a directory as a path or descriptor.  env: the environment for a hook that names none (default: ours).
+    outputs: descriptors for its standard output and error; -1: what it prints there is for the error's message.
     Raises HookError when it cannot be started, fails, is killed or runs past its timeout; then its whole
     process group is killed.  What it prints is read as long as it lives, never to the end of file: a
     grandchild may hold the pipe open for ever.
@@ -44,7 +52,8 @@ def run_hook(
     started = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become(path, argv, environment, cwd, stdin_fd, write_fd, error_write)
+        out_fd, err_fd = (write_fd if fd < 0 else fd for fd in outputs)
+        _become(path, argv, environment, cwd, (stdin_fd, out_fd, err_fd), error_write)
     for fd in (stdin_fd, write_fd, error_write):
         os.close(fd)
     try:
@@ -81,7 +90,7 @@ def _environment(entries: list[str]) -> "dict[bytes, bytes]":
 
 
 def _become(
-    path: str, argv: list[bytes], env: object, cwd: int | str, stdin_fd: int, out_fd: int, error_fd: int
+    path: str, argv: list[bytes], env: object, cwd: int | str, streams: tuple[int, int, int], error_fd: int
 ) -> None:
     """The child's side of the fork; never returns."""
     try:
@@ -91,9 +100,8 @@ def _become(
             os.fchdir(cwd)
         else:
             os.chdir(cwd)
-        os.dup2(stdin_fd, 0)
-        os.dup2(out_fd, 1)
-        os.dup2(out_fd, 2)
+        for number, fd in enumerate(streams):
+            os.dup2(fd, number)
         keep_only([0, 1, 2, error_fd])
         reset_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())

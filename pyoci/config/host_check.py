@@ -12,12 +12,12 @@ from pyoci.cgroup.layout import Layout, detect
 from pyoci.config.fault import Fault, member, quoted
 from pyoci.config.host_check_taken import intel_rdt_faults, network_device_faults
 from pyoci.config.rules_mounts import is_bind
+from pyoci.config.security_modules import NO_APPARMOR, loaded_profiles, module_faults
 from pyoci.config.sysctl import below_proc_sys, namespace
 from pyoci.config.unprivileged import unprivileged_faults
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
 from pyoci.tables.id_helpers import HELPER_DIRECTORIES, HELPERS
 from pyoci.tables.namespaces import CLONE_FLAGS, PROC_NAMES
-from pyoci.tables.not_yet import NOT_YET
 from pyoci.tables.seccomp import listener_of, notified
 
 TYPE_CHECKING = False
@@ -226,25 +226,14 @@ def _seccomp_agent(config: "Config", bundle: str, found: list[Fault]) -> None:
 
 def _security_modules(config: "Config", found: list[Fault]) -> None:
     process = config.get("process", {})
+    faults = module_faults(process, ".process", config.get("linux", {}).get("mountLabel", ""))  # type: ignore[arg-type]
+    found.extend(faults)
     profile = process.get("apparmorProfile")
-    if profile and "apparmor" not in NOT_YET:
-        at = ".process.apparmorProfile"
-        if _read("/sys/module/apparmor/parameters/enabled").strip() != "Y":
-            found.append(Fault(at, "this kernel runs without AppArmor", "remove it"))
-        else:
-            loaded = [
-                line.rpartition(" (")[0] for line in _read("/sys/kernel/security/apparmor/profiles").splitlines()
-            ]
-            if loaded and profile not in loaded and profile != "unconfined":
-                message = "AppArmor profile %s is not loaded" % quoted(profile)
-                found.append(Fault(at, message, "load it with apparmor_parser"))
-    for path, label in (
-        (".process.selinuxLabel", process.get("selinuxLabel")),
-        (".linux.mountLabel", config.get("linux", {}).get("mountLabel")),
-    ):
-        if label and "selinux" not in NOT_YET and not os.path.exists("/sys/fs/selinux/enforce"):
-            message = "selinux label is specified in config, but selinux is disabled or not supported"
-            found.append(Fault(path, message, "remove it"))
+    if profile and not any(fault.message == NO_APPARMOR for fault in faults):
+        loaded = loaded_profiles()
+        if loaded and profile not in loaded and profile != "unconfined":
+            message = "AppArmor profile %s is not loaded" % quoted(profile)
+            found.append(Fault(".process.apparmorProfile", message, "load it with apparmor_parser"))
 
 
 def _sysctl(linux: "Linux", found: list[Fault]) -> None:

@@ -8,7 +8,7 @@ import os
 
 from pyoci.config.checker import conforms
 from pyoci.config.json_text import parse
-from pyoci.config.not_yet import not_yet, process_not_yet
+from pyoci.config.not_yet import not_yet
 from pyoci.config.read import read_document
 from pyoci.config.rules import config_faults
 from pyoci.config.rules_process import process_faults
@@ -86,7 +86,6 @@ def load_process(data: bytes, warn: "Callable[[str], None]" = _no_warning, name:
     process: Process = _shaped(data, name, "process")
     found: list[Fault] = []
     process_faults(process, "", found)
-    process_not_yet(process, "", found)
     _judge(found, data, name, "process", warn)
     return process
 

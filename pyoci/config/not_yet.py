@@ -9,16 +9,10 @@ from pyoci.tables.not_yet import NOT_YET
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pyoci.config.types import Config, Process
+    from pyoci.config.types import Config
 
-# entry of NOT_YET -> (property of .process, what it is)
-_PROCESS = {
-    "apparmor": ("apparmorProfile", "AppArmor profiles"),
-    "selinux": ("selinuxLabel", "SELinux labels"),
-}
 # entry of NOT_YET -> (property of .linux, what it is)
 _LINUX = {
-    "selinux": ("mountLabel", "SELinux labels"),
     "memoryPolicy": ("memoryPolicy", "NUMA memory policies"),
 }
 _MOUNT_WORDS = ("idmap", "ridmap", "tmpcopyup")
@@ -30,21 +24,12 @@ def _refused(path: str, what: str) -> Fault:
     return Fault(path, "%s: not implemented in this version of pyoci" % what, "remove %s" % path)
 
 
-def process_not_yet(process: "Process", at: str, found: list[Fault]) -> None:
-    """Append the properties of a process document that cannot be carried out."""
-    for entry, (key, what) in _PROCESS.items():
-        if entry in NOT_YET and process.get(key):
-            found.append(_refused("%s.%s" % (at, key), what))
-
-
 def not_yet(config: "Config", *, systemd: bool = False) -> list[Fault]:
     """The properties of a configuration that cannot be carried out.
 
     `systemd`: the systemd cgroup driver is in use; only it has anywhere to put unit properties.
     """
     found: list[Fault] = []
-    if "process" in config:
-        process_not_yet(config["process"], ".process", found)
     linux = config.get("linux", {})
     for entry, (key, what) in _LINUX.items():
         if entry in NOT_YET and linux.get(key):

@@ -9,7 +9,7 @@ from pyoci.config.advice import advice
 from pyoci.config.checker import conforms
 from pyoci.config.fault import Fault
 from pyoci.config.json_text import parse
-from pyoci.config.not_yet import not_yet, process_not_yet
+from pyoci.config.not_yet import not_yet
 from pyoci.config.positions import Positions, locate
 from pyoci.config.rules import config_faults
 from pyoci.config.rules_linux import ASK_NAMESPACES
@@ -80,7 +80,6 @@ def _rule_faults(document: "Any", schema: str, systemd: bool, broken: set[str]) 
     found: list[Fault] = []
     if schema == "process":
         process_faults(document, "", found)
-        process_not_yet(document, "", found)
         return found
     if schema == "resources":
         resource_faults(document, "", found, update=True)

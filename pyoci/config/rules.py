@@ -5,6 +5,7 @@ list of faults; none looks at the host.
 """
 
 from pyoci.config.fault import Fault, quoted
+from pyoci.config.rules_annotations import annotation_faults
 from pyoci.config.rules_linux import RULES as LINUX_RULES
 from pyoci.config.rules_mounts import mount_faults
 from pyoci.config.rules_process import process_faults
@@ -49,6 +50,8 @@ def config_faults(
     if "process" in config:
         process_faults(config["process"], ".process", found)
     mount_faults(config, found)
+    if "annotations" in config:
+        annotation_faults(config, found)
     linux = config.get("linux", {})
     for rule in LINUX_RULES:
         if rule not in mute:

@@ -47,6 +47,8 @@ def mount_faults(config: "Config", found: list[Fault]) -> None:
         _idmap_words(mount, at, bind, linux, found)
         if in_user_namespace:
             _owners(mount, at, linux, found)
+        if not bind:
+            _links(mount, at, found)
 
 
 def _destination(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
@@ -79,6 +81,13 @@ def _type(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
     elif not mount.get("type") and "remount" not in options and not any(word in PROPAGATIONS for word in options):
         fix = "a type from /proc/filesystems, or bind or rbind among the options"
         found.append(Fault(at, "a mount without type that is no bind mount", fix))
+
+
+def _links(mount: "Mount", at: str, found: list[Fault]) -> None:
+    for number, option in enumerate(mount.get("options", ())):
+        if option in OPTIONS and OPTIONS[option][0] == "link":
+            message = "%s is for bind mounts" % option
+            found.append(Fault("%s.options[%d]" % (at, number), message, "remove it, or add bind or rbind"))
 
 
 def _idmap(mount: "Mount", at: str, bind: bool, in_user_namespace: bool, found: list[Fault]) -> None:

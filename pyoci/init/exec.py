@@ -63,8 +63,8 @@ def _join(job: "ExecJob") -> "NoReturn":
             if job.root_fd >= 0:
                 os.fchdir(job.root_fd)
                 os.chroot(".")
-        kept = [*range(job.last_fd + 1), job.channel.fileno()]
-        keep_only(kept if memory_fd < 0 else [*kept, memory_fd])
+        kept = [*range(job.last_fd + 1), job.channel.fileno(), *(fd for fd in (memory_fd, _procfs(job)) if fd >= 0)]
+        keep_only(kept)
         with failing("enter", "starting the process"):
             pid, _ = clone3(CLONE_PARENT)
         if pid:
@@ -97,8 +97,35 @@ def _join_cgroups(job: "ExecJob") -> int:
     return memory_fd
 
 
+def _procfs(job: "ExecJob") -> int:
+    """The host's procfs where the process may take it along to open its labels, else -1.
+
+    Into a user namespace it may: nobody in there has the right to look at a process that the host's namespace
+    started and that is not dumpable.  Elsewhere it makes a procfs of its own, which it can only do there.
+    """
+    if job.labels is None or not job.kinds & CLONE_NEWUSER:
+        job.proc_fd = -1
+    return job.proc_fd
+
+
+def _open_labels(job: "ExecJob") -> None:
+    """In the process itself, and before anything of the container is touched."""
+    labels = job.labels
+    if labels is None:
+        return
+    proc_fd = job.proc_fd if job.proc_fd >= 0 else labels.private_procfs()
+    if proc_fd < 0:
+        # Without the right to: the container's own, if it stands the test.
+        with failing("identity", "opening /proc for the labels", ".process"):
+            proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    labels.open(proc_fd)
+    os.close(proc_fd)
+    job.proc_fd = -1
+
+
 def _become(job: "ExecJob", memory_fd: int) -> "NoReturn":
     process = job.process
+    _open_labels(job)
     job.channel.expect(GO_ON)
     os.setsid()  # no terminal of the caller's to type into (TIOCSTI)
     os.umask(0)
@@ -117,7 +144,8 @@ def _become(job: "ExecJob", memory_fd: int) -> "NoReturn":
         with failing("jail", "standard streams", ".process.user"):
             adopt_standard_streams(root_fd, process.uid)
     os.close(root_fd)
-    identity.assume(process, keep_admin=job.filter_program is not None and not process.no_new_privileges)
+    keep_admin = job.filter_program is not None and not process.no_new_privileges
+    identity.assume(process, keep_admin=keep_admin, labels=job.labels)
     prctl(PR_SET_PDEATHSIG, SIGKILL)
     process.env = with_home(process.env, home)
     if job.sockets:

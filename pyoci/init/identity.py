@@ -27,6 +27,7 @@ from pyoci.kernel.process import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.init.labels import Labels
     from pyoci.plan.records import ProcessSetup
 
 CAP_SYS_ADMIN = 1 << 21
@@ -35,16 +36,24 @@ _IOPRIO_WHO_PROCESS = 1
 _LARGEST_CAPABILITY = 63
 
 
-def assume(process: "ProcessSetup", *, keep_admin: bool) -> None:
+def assume(process: "ProcessSetup", *, keep_admin: bool, labels: "Labels | None" = None) -> None:
     """Take on the identity of the container's program.
 
     With `keep_admin`, CAP_SYS_ADMIN stays effective until execve, which alone may install a seccomp filter
     without no_new_privs; execve then computes the program's capabilities anew, from the bounding and ambient
     sets, so that nothing of it is left.
     """
+    if labels is not None:
+        # Not as late as the start: a label that the kernel refuses fails the create, and the hooks of the start,
+        # which are programs of the image, run no less confined than its own.
+        labels.apply()
     if process.keyring:
+        if labels is not None:
+            labels.label_keys(on=True)
         with failing("identity", "joining a session keyring", "default:keyring"):
             _join_keyring(process.keyring)
+    if labels is not None:
+        labels.label_keys(on=False)
     _set_scheduling(process)
     inside = _change_directory(process.cwd, again=False)
     if process.no_new_privileges:

@@ -63,6 +63,8 @@ def run(job: "Job", *, new_user: bool) -> None:
     os.umask(0)  # modes are given in full below
     ctx = Context(job.proc_fd, in_user_namespace=plan.namespaces.has("user"))
     ctx.user_namespaces = job.idmaps
+    if job.labels is not None:
+        job.labels.open(job.proc_fd)
     cgroup: Message | None = None
     if new_user:
         cgroup = _open_sources(ctx, job)
@@ -98,7 +100,7 @@ def run(job: "Job", *, new_user: bool) -> None:
     _drop_handles(job, ctx)
     path = ""
     if plan.process is not None:
-        identity.assume(plan.process, keep_admin=_filter_needs_admin(job))
+        identity.assume(plan.process, keep_admin=_filter_needs_admin(job), labels=job.labels)
         prctl(PR_SET_PDEATHSIG, SIGKILL)
         plan.process.env = with_home(plan.process.env, home)
         with failing("identity", "looking up the program", ".process.args[0]"):
@@ -216,7 +218,9 @@ def _hooks_before_the_root_changes(job: "Job", ctx: Context) -> None:
     for index, hook in enumerate(job.hooks("createContainer")):
         state = dict(job.state, status="creating", pid=os.getpid())
         with failing("hooks", "createContainer hook", ".hooks.createContainer[%d]" % index):
-            run_hook(hook, "createContainer", index, dump(state).encode(), cwd=ctx.root_fd)
+            run_hook(
+                hook, "createContainer", index, dump(state).encode(), cwd=ctx.root_fd, outputs=job.hook_outputs
+            )
 
 
 def _home(job: "Job", ctx: Context) -> str:
@@ -229,6 +233,10 @@ def _drop_handles(job: "Job", ctx: Context) -> None:
     keep = [*range(job.last_fd + 1), job.channel.fileno()]
     if job.start_socket is not None:
         keep.append(job.start_socket.fileno())
+    if job.labels is not None:
+        keep.extend(job.labels.descriptors())
+    if job.hooks("startContainer"):
+        keep.extend(fd for fd in job.hook_outputs if fd >= 0)
     keep_only(keep)
     ctx.root_fd = ctx.proc_fd = ctx.mask_fd = -1
 
@@ -255,7 +263,15 @@ def _finish(job: "Job", path: str) -> None:
                 key, _, value = entry.partition("=")
                 environment[os.fsencode(key)] = os.fsencode(value)
             with failing("start", "startContainer hook", ".hooks.startContainer[%d]" % index):
-                run_hook(hook, "startContainer", index, dump(state).encode(), cwd=process.cwd, env=environment)
+                run_hook(
+                    hook,
+                    "startContainer",
+                    index,
+                    dump(state).encode(),
+                    cwd=process.cwd,
+                    env=environment,
+                    outputs=job.hook_outputs,
+                )
         seal.become(process, path, job.filter_program, job.filter_flags, last_fd=job.last_fd, executor=job.executor)
     except BaseException as error:
         if connection is None:

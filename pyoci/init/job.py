@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from pyoci.config.types import Hook
     from pyoci.init.channel import Channel
     from pyoci.init.executor import Executor
+    from pyoci.init.labels import Labels
     from pyoci.plan.records import Plan, ProcessSetup
 
 
@@ -16,12 +17,13 @@ class ExecJob:
     channel, runtime_channel, filter_program, filter_flags, executor, last_fd: as in Job.  init_pidfd: the
     container's init.  kinds: the clone flags of the namespaces to join, all at once.  root_fd: init's root where
     the container has no mount namespace, else -1.  terminal: whether the process gets a pty, of `size` (rows,
-    columns) or None.  sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).
+    columns) or None.  sockets: how many of the descriptors are activation sockets (sd_listen_fds(3)).  labels: as
+    in Job, and proc_fd the host's procfs for them, -1 where there are none.
     """
 
     __slots__ = (
-        "channel", "executor", "filter_flags", "filter_program", "init_pidfd", "kinds", "last_fd", "process",
-        "root_fd", "runtime_channel", "size", "sockets", "terminal",
+        "channel", "executor", "filter_flags", "filter_program", "init_pidfd", "kinds", "labels", "last_fd",
+        "proc_fd", "process", "root_fd", "runtime_channel", "size", "sockets", "terminal",
     )  # fmt: skip
 
     def __init__(
@@ -33,6 +35,8 @@ class ExecJob:
         self.init_pidfd = init_pidfd
         self.kinds = kinds
         self.root_fd = -1
+        self.proc_fd = -1
+        self.labels: Labels | None = None
         self.filter_program: bytes | None = None
         self.filter_flags = 0
         self.executor: Executor | None = None
@@ -50,13 +54,14 @@ class Job:
     state: the container's state for hooks, without pid and status.  filter_program, filter_flags: the seccomp
     filter in the kernel's form, None for no filter.  executor: the thread that executes the program when a
     listener watches it, else None.  joined: (descriptor, clone flag, place) of namespaces to join, checked by the
-    runtime.  last_fd: the highest descriptor that the program is to inherit.
+    runtime.  last_fd: the highest descriptor that the program is to inherit.  labels: what AppArmor and SELinux
+    are told of the program, None for nothing.  hook_outputs: as run_hook takes them.
     idmaps: user namespaces with the maps of bind mounts, by config path.  unprivileged: the runtime is not root.
     """
 
     __slots__ = (
-        "channel", "executor", "filter_flags", "filter_program", "idmaps", "joined", "last_fd", "plan", "proc_fd",
-        "runtime_channel", "start_socket", "state", "unprivileged",
+        "channel", "executor", "filter_flags", "filter_program", "hook_outputs", "idmaps", "joined", "labels",
+        "last_fd", "plan", "proc_fd", "runtime_channel", "start_socket", "state", "unprivileged",
     )  # fmt: skip
 
     def __init__(self, plan: "Plan", channel: "Channel", runtime_channel: "Channel", proc_fd: int) -> None:
@@ -69,7 +74,9 @@ class Job:
         self.filter_program: bytes | None = None
         self.filter_flags = 0
         self.executor: Executor | None = None
+        self.hook_outputs = (-1, -1)
         self.joined: list[tuple[int, int, str]] = []
+        self.labels: Labels | None = None
         self.last_fd = 2
         self.idmaps: dict[str, int] = {}
         self.unprivileged = os.geteuid() != 0

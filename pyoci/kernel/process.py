@@ -30,6 +30,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 CLOSE_RANGE_CLOEXEC = 4
 
 _SIGCHLD = 17
+_RESET = 0xFFFFFFFF
 _CAPABILITY_VERSION_3 = 0x20080522
 NS_GET_NSTYPE = 0xB703
 
@@ -155,8 +156,11 @@ def keep_only(descriptors: list[int]) -> None:
 
 
 def sched_setattr(policy: int, flags: int, nice: int, priority: int, deadline: tuple[int, int, int]) -> None:
-    """Set the scheduling policy of the calling thread; `deadline` is (runtime, deadline, period) in ns."""
-    attributes = pack("=IIQiIQQQ", 48, policy, flags, nice, priority, *deadline)
+    """Set the scheduling policy of the calling thread; `deadline` is (runtime, deadline, period) in ns.
+
+    There are no values for the flags of utilization clamps: they put the kernel's own back (Linux 5.11).
+    """
+    attributes = pack("=IIQiIQQQII", 56, policy, flags, nice, priority, *deadline, _RESET, _RESET)
     call("sched_setattr", 0, attributes, 0)
 
 

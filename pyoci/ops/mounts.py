@@ -27,6 +27,7 @@ from pyoci.kernel.mount import (
 )
 from pyoci.kernel.path import clean, ensure_directory, ensure_file, open_in_root
 from pyoci.ops.copy_up import copy_up
+from pyoci.ops.security_context import plain, quoted, set_context
 from pyoci.tables.mount_options import attr_text, flag_text
 
 TYPE_CHECKING = False
@@ -107,7 +108,9 @@ def _words(attributes: int) -> str:
 class AttachFilesystem:
     """A new instance of a filesystem (fsopen, fsconfig, fsmount), attached at `destination`."""
 
-    __slots__ = ("attributes", "copies_up", "data", "destination", "filesystem", "source", "superblock", "where")
+    __slots__ = (
+        "attributes", "context", "copies_up", "data", "destination", "filesystem", "source", "superblock", "where",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -120,7 +123,9 @@ class AttachFilesystem:
         superblock: tuple[str, ...] = (),
         attributes: MountAttributes,
         copies_up: bool = False,
+        context: str = "",
     ) -> None:
+        self.context = context  # SELinux's for the root, where the data cannot hold one
         self.copies_up = copies_up
         self.where = where
         self.destination = destination
@@ -141,7 +146,10 @@ class AttachFilesystem:
             " (%s)" % words if words else "",
             self.attributes.describe(),
             " (where that is not permitted: bind the host's)" if self.filesystem == "sysfs" else "",
-        ) + (", filled with what it hides" if self.copies_up else "")
+        ) + "%s%s" % (
+            ", filled with what it hides" if self.copies_up else "",
+            ", labelled %s" % self.context if self.context else "",
+        )
 
     def apply(self, ctx: "Context") -> None:
         """Make the filesystem detached, then attach it on the very directory that was opened."""
@@ -157,6 +165,8 @@ class AttachFilesystem:
             mount_fd = self._make(data)
             if self.copies_up:
                 copy_up(target_fd, mount_fd)
+            if self.context:
+                set_context(mount_fd, self.context)
             move_mount(mount_fd, target_fd, detail=self.destination)
         self.attributes.apply_propagation(mount_fd, self.destination)
         self.attributes.apply_recursive(mount_fd, self.destination)
@@ -183,7 +193,7 @@ class AttachFilesystem:
     def _mount_the_old_way(self, ctx: "Context", target_fd: int, data: tuple[str, ...]) -> int:
         """mount(2), since fsconfig(2) takes no value above 255 bytes (overlay's lowerdir)."""
         target = b"/proc/self/fd/%d" % target_fd
-        text = ",".join(data + self.superblock)
+        text = ",".join([quoted(word) for word in data + self.superblock])
         mount(path_argument(self.source), target, path_argument(self.filesystem), 0, path_argument(text))
         mount_fd = open_in_root(ctx.root_fd, self.destination)
         mount_setattr(mount_fd, self.attributes.set, 0, detail=self.destination)
@@ -235,14 +245,18 @@ class AttachTree:
         text = "bind %s on %s%s%s" % (self.source, self.destination, deep, self.attributes.describe())
         return text + self.idmap.describe() if self.idmap is not None else text
 
-    def open_source(self, user_namespace: int = -1) -> int:
-        """The detached copy of the source tree; symlinks in the source are the caller's own and are followed.
+    def source_flags(self) -> int:
+        """How the source is opened; symlinks in it are the caller's own and are followed."""
+        return OPEN_TREE_CLONE | (AT_RECURSIVE if self.recursive else 0)
 
-        `user_namespace` has the maps of a mount with an `idmap`.
-        """
-        flags = OPEN_TREE_CLONE | (AT_RECURSIVE if self.recursive else 0)
+    def open_target(self, ctx: "Context", *, directory: bool) -> int:
+        """The mount point, made where it is missing."""
+        return open_mountpoint(ctx, self.destination, directory=directory)
+
+    def open_source(self, user_namespace: int = -1) -> int:
+        """The detached copy of the source tree; `user_namespace` has the maps of a mount with an `idmap`."""
         try:
-            tree_fd = open_tree(AT_FDCWD, path_argument(self.source), flags)
+            tree_fd = open_tree(AT_FDCWD, path_argument(self.source), self.source_flags())
             if self.idmap is not None:
                 self.idmap.apply(tree_fd, user_namespace, self.source)
             return tree_fd
@@ -261,7 +275,7 @@ class AttachTree:
         if tree_fd < 0:
             tree_fd = self.open_source(ctx.user_namespaces.get(self.where, -1))
         is_directory = S_ISDIR(os.fstat(tree_fd).st_mode)
-        target_fd = open_mountpoint(ctx, self.destination, directory=is_directory)
+        target_fd = self.open_target(ctx, directory=is_directory)
         from_proc = (
             filesystem_magic(target_fd) == PROC_SUPER_MAGIC and filesystem_magic(tree_fd) == PROC_SUPER_MAGIC
         )
@@ -315,7 +329,7 @@ class Remount:
     def apply(self, ctx: "Context") -> None:
         """Through the descriptor's name, since the new interface wants every option said again."""
         fd = open_in_root(ctx.root_fd, self.destination)
-        data = path_argument(",".join(self.data)) if self.data else None
+        data = path_argument(",".join([quoted(word) for word in self.data])) if self.data else None
         mount(None, b"/proc/self/fd/%d" % fd, None, self.flags | MS_REMOUNT, data)
         os.close(fd)
 
@@ -346,7 +360,7 @@ def make_filesystem(filesystem: str, source: str, words: tuple[str, ...], attrib
     try:
         fsconfig_string(fs_fd, b"source", path_argument(source or filesystem))
         for word in words:
-            key, equals, value = word.partition("=")
+            key, equals, value = plain(word).partition("=")
             if equals:
                 fsconfig_string(fs_fd, path_argument(key), path_argument(value))
             else:

@@ -194,15 +194,16 @@ class MakeDirectory:
 class MaskPath:
     """Hide a path, if it is there: a file under the null device, a directory under an empty read-only tmpfs."""
 
-    __slots__ = ("path", "where")
+    __slots__ = ("label", "path", "where")
 
-    def __init__(self, where: str, path: str) -> None:
+    def __init__(self, where: str, path: str, label: str = "") -> None:
         self.where = where
         self.path = path
+        self.label = label  # as `context=LABEL`, for the empty directory
 
     def describe(self) -> str:
         """As `mask /proc/kcore, if there`."""
-        return "mask %s, if there" % self.path
+        return "mask %s, if there%s" % (self.path, " (a directory with %s)" % self.label if self.label else "")
 
     def apply(self, ctx: "Context") -> None:
         """The host's null device is bound and checked, never one the image could have swapped (CVE-2025-31133)."""
@@ -227,7 +228,10 @@ class MaskPath:
         if ctx.mask_fd >= 0:
             return open_tree(ctx.mask_fd, b"", OPEN_TREE_CLONE | AT_EMPTY_PATH)
         attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
-        ctx.mask_fd = make_filesystem("tmpfs", "tmpfs", ("nr_inodes=2", "nr_blocks=1", "mode=755"), attributes)
+        words = ["nr_inodes=2", "nr_blocks=1", "mode=755"]
+        if self.label:
+            words.append(self.label)
+        ctx.mask_fd = make_filesystem("tmpfs", "tmpfs", tuple(words), attributes)
         return ctx.mask_fd
 
 

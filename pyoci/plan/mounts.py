@@ -2,7 +2,9 @@
 
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes, Remount, SealMount
 from pyoci.ops.nodes import MakeSymlink
+from pyoci.ops.security_context import OPTIONS
 from pyoci.plan.namespaces import map_text
+from pyoci.tables.annotations import CONTEXT_TYPE
 from pyoci.tables.mount_options import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NODEV,
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from pyoci.config.types import Config, Mount
     from pyoci.ops.context import Operation
     from pyoci.ops.idmap import IdMap
+    from pyoci.ops.links import CopyLink
     from pyoci.plan.facts import Facts
     from pyoci.plan.records import Namespaces
     from pyoci.tables.mount_options import ParsedOptions
@@ -35,6 +38,10 @@ _VIRTUAL = frozenset(
 )  # fmt: skip
 
 
+# The kernel labels these from the policy and takes no other context.
+_UNLABELLED = frozenset(("cgroup", "cgroup2", "proc", "sysfs"))
+
+
 def make_mounts(
     config: "Config", facts: "Facts", namespaces: "Namespaces", bundle: str, cgroups: "list[tuple[Hierarchy, str]]"
 ) -> "tuple[list[Operation], list[Operation]]":
@@ -44,6 +51,7 @@ def make_mounts(
     """
     attach: list[Operation] = []
     seal: list[Operation] = []
+    label = label_word(config)
     for index, mount in enumerate(config.get("mounts", [])):
         where = ".mounts[%d]" % index
         options = parse_options(mount.get("options", []))
@@ -53,14 +61,14 @@ def make_mounts(
         elif options.bind:
             attach.append(_bind(where, destination, mount, options, bundle, namespaces))
         elif mount.get("type") == "cgroup":
-            attach.extend(_cgroup(where, destination, options, facts, namespaces, cgroups))
+            attach.extend(_cgroup(where, destination, options, facts, namespaces, cgroups, label))
             if facts.layout.mode in ("legacy", "hybrid") and options.attr_set & MOUNT_ATTR_RDONLY:
                 seal.append(SealMount(where, destination))
         elif mount.get("type") == "cgroup2":
             bound = cgroups[-1][1] if cgroups and cgroups[-1][0].unified else "/sys/fs/cgroup"
             attach.append(AttachCgroupTree(where, destination, bound, _attributes(options, options.attr_set, 0)))
         else:
-            attach.append(_filesystem(where, destination, mount, options))
+            attach.append(_filesystem(where, destination, mount, options, label))
             if _is_sealed_late(mount, options):
                 seal.append(SealMount(where, destination))
     return attach, seal
@@ -86,7 +94,27 @@ def _data(options: "ParsedOptions") -> tuple[str, ...]:
     return tuple(word for word in words if word)
 
 
-def _filesystem(where: str, destination: str, mount: "Mount", options: "ParsedOptions") -> AttachFilesystem:
+def label_word(config: "Config") -> str:
+    """`context=LABEL` for linux.mountLabel, the key being that of the annotation; empty without a label."""
+    label = config.get("linux", {}).get("mountLabel")
+    return "%s=%s" % (config.get("annotations", {}).get(CONTEXT_TYPE, "context"), label) if label else ""
+
+
+def _labelled(kind: str, data: tuple[str, ...], label: str) -> tuple[tuple[str, ...], str]:
+    """(the data with the label in it, the context that the root is given instead).
+
+    A context that the mount's own options name is the more particular one.
+    """
+    if not label or kind in _UNLABELLED or any(word.startswith(OPTIONS) for word in data):
+        return data, ""
+    if kind == "mqueue":  # SELinux labels it by attributes, and takes no context for it
+        return data, label.partition("=")[2]
+    return (*data, label), ""
+
+
+def _filesystem(
+    where: str, destination: str, mount: "Mount", options: "ParsedOptions", label: str
+) -> AttachFilesystem:
     kind = mount.get("type", "")
     attributes = options.attr_set
     superblock = list(options.superblock)
@@ -95,15 +123,17 @@ def _filesystem(where: str, destination: str, mount: "Mount", options: "ParsedOp
             attributes &= ~MOUNT_ATTR_RDONLY
         elif kind not in _VIRTUAL:
             superblock.append("ro")
+    data, context = _labelled(kind, _data(options), label)
     return AttachFilesystem(
         where,
         destination,
         kind,
         mount.get("source", kind),
-        data=_data(options),
+        data=data,
         superblock=tuple(superblock),
         attributes=_attributes(options, attributes, 0),
         copies_up=options.tmpcopyup,
+        context=context,
     )
 
 
@@ -114,7 +144,7 @@ def _bind(
     options: "ParsedOptions",
     bundle: str,
     namespaces: "Namespaces",
-) -> AttachTree:
+) -> "AttachTree | CopyLink":
     """A bind keeps its source's attributes when none is named; one named word sets them all, as mount(8) does."""
     source = mount.get("source", "")
     if not source.startswith("/"):
@@ -122,14 +152,23 @@ def _bind(
     clear = 0
     if options.attr_set or options.attr_clr:
         clear = _ALL_ATTRIBUTES & ~options.attr_set | options.attr_clr & MOUNT_ATTR__ATIME
-    return AttachTree(
+    attributes = _attributes(options, options.attr_set, clear)
+    idmap = _idmap(mount, options, namespaces)
+    if not options.links:
+        return AttachTree(where, destination, source, recursive=options.rbind, attributes=attributes, idmap=idmap)
+    from pyoci.ops.links import AttachLink, CopyLink
+
+    bind = AttachLink(
         where,
         destination,
         source,
         recursive=options.rbind,
-        attributes=_attributes(options, options.attr_set, clear),
-        idmap=_idmap(mount, options, namespaces),
+        attributes=attributes,
+        idmap=idmap,
+        at_source="src-nofollow" in options.links,
+        at_destination="dest-nofollow" in options.links,
     )
+    return CopyLink(where, bind) if "copy-symlink" in options.links else bind
 
 
 def _idmap(mount: "Mount", options: "ParsedOptions", namespaces: "Namespaces") -> "IdMap | None":
@@ -162,6 +201,7 @@ def _cgroup(
     facts: "Facts",
     namespaces: "Namespaces",
     cgroups: "list[tuple[Hierarchy, str]]",
+    label: str,
 ) -> "list[Operation]":
     """The cgroup filesystem as the container sees it.
 
@@ -180,7 +220,7 @@ def _cgroup(
             destination,
             "tmpfs",
             "tmpfs",
-            data=("mode=755",),
+            data=_labelled("tmpfs", ("mode=755",), label)[0],
             attributes=MountAttributes(options.attr_set & ~MOUNT_ATTR_RDONLY),
         )
     ]

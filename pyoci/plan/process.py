@@ -1,6 +1,7 @@
 """`process` and the parts of `linux` that belong to the process itself, as one record."""
 
 from pyoci.plan.records import ProcessSetup, Rlimit
+from pyoci.tables.annotations import KEEP_GROUPS
 from pyoci.tables.capabilities import NUMBERS as CAPABILITIES
 from pyoci.tables.process import (
     IOPRIO_CLASS_SHIFT,
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 # Below these the interpreter that waits for `start` would fail itself: applied in the last step before execve.
 _LATE_BELOW = {"RLIMIT_NOFILE": 32, "RLIMIT_AS": 1 << 30, "RLIMIT_DATA": 1 << 28, "RLIMIT_STACK": 1 << 20}
-
-KEEP_GROUPS = "run.oci.keep_original_groups"
 
 
 def make_process(config: "Config", known_capabilities: int, container_id: str) -> tuple[ProcessSetup, list[str]]:
@@ -42,6 +41,8 @@ def make_process(config: "Config", known_capabilities: int, container_id: str) -
     setup.oom_score_adj = process.get("oomScoreAdj")
     setup.rlimits = _rlimits(process)
     setup.keyring = "_ses." + container_id
+    setup.apparmor = process.get("apparmorProfile", "")
+    setup.selinux = process.get("selinuxLabel", "")
     _capabilities(setup, process, known_capabilities, warnings)
     if "scheduler" in process:
         setup.scheduler = _scheduler(process["scheduler"])

@@ -1,5 +1,7 @@
 """What a plan consists of: three lists of operations and two records."""
 
+from pyoci.tables.annotations import SECCOMP_BPF_DATA
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.cgroup.driver import Cgroup
@@ -132,13 +134,14 @@ class ProcessSetup:
     Capability sets are bit masks.  scheduler is (policy, flags, nice, priority, (runtime, deadline, period));
     io_priority the value for ioprio_set(2); memory_policy (mode, node mask, bits).  None: leave as it is.
     notes: what is left out without harm, for who asks for more than warnings.
+    apparmor, selinux: the profile and the context that execve changes to; empty: none.
     affinity: the CPUs before and after joining the cgroup, for `exec`; empty: not set.
     """
 
     __slots__ = (
-        "affinity", "ambient", "args", "bounding", "cwd", "effective", "env", "gid", "groups", "inheritable",
-        "io_priority", "keyring", "memory_policy", "no_new_privileges", "notes", "oom_score_adj", "permitted",
-        "personality", "rlimits", "scheduler", "uid", "umask",
+        "affinity", "ambient", "apparmor", "args", "bounding", "cwd", "effective", "env", "gid", "groups",
+        "inheritable", "io_priority", "keyring", "memory_policy", "no_new_privileges", "notes", "oom_score_adj",
+        "permitted", "personality", "rlimits", "scheduler", "selinux", "uid", "umask",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -162,6 +165,8 @@ class ProcessSetup:
         self.memory_policy: tuple[int, bytes, int] | None = None
         self.personality: int | None = None
         self.keyring = ""
+        self.apparmor = ""
+        self.selinux = ""
         self.notes: list[str] = []
         self.affinity: tuple[list[range], list[range]] = ([], [])
 
@@ -194,7 +199,7 @@ class Plan:
         self.delegate_to: int | None = None
         self.process: ProcessSetup | None = None
         self.hooks: Hooks = config.get("hooks", {})
-        self.seccomp: Seccomp | None = config.get("linux", {}).get("seccomp")
+        self.seccomp = seccomp_of(config)
         self.warnings: list[str] = []
 
     @property
@@ -208,6 +213,21 @@ class Plan:
         return found
 
     @property
+    def has_labels(self) -> bool:
+        """Whether a security module has to be told of the process or of its mounts."""
+        process = self.process
+        named = process is not None and (process.apparmor or process.selinux)
+        return bool(named or self.config.get("linux", {}).get("mountLabel"))
+
+    @property
     def has_terminal(self) -> bool:
         """Whether the program gets a pty of its own instead of the caller's streams."""
         return bool(self.config.get("process", {}).get("terminal", False))
+
+
+def seccomp_of(config: "Config") -> "Seccomp | None":
+    """The profile; one that allows all stands for the instructions of the annotation where there is no other."""
+    profile = config.get("linux", {}).get("seccomp")
+    if profile is None and SECCOMP_BPF_DATA in config.get("annotations", {}):
+        return {"defaultAction": "SCMP_ACT_ALLOW"}
+    return profile

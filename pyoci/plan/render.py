@@ -1,5 +1,7 @@
 """A plan as text: what `pyoci plan` prints, and the golden files of the tests."""
 
+from pyoci.config.fault import member
+from pyoci.tables.annotations import SECCOMP_BPF_DATA
 from pyoci.tables.capabilities import NAMES as CAPABILITY_NAMES
 from pyoci.tables.hooks import KINDS
 from pyoci.tables.seccomp import listener_of, notified
@@ -90,6 +92,15 @@ def _identity(process: "ProcessSetup") -> list[str]:
     lines = [_line("rlimit %s %d:%d" % (x.name, x.soft, x.hard), x.where) for x in process.rlimits if not x.late]
     if process.oom_score_adj is not None:
         lines.append(_line("oom_score_adj %d" % process.oom_score_adj, place + "oomScoreAdj"))
+    if process.apparmor:
+        text = "execve will change to AppArmor profile %s" % process.apparmor
+        lines.append(_line(text, place + "apparmorProfile"))
+    if process.selinux:
+        text = "execve will change to SELinux context %s" % process.selinux
+        lines.append(_line(text, place + "selinuxLabel"))
+    if process.keyring:
+        label = ", labelled %s" % process.selinux if process.selinux else ""
+        lines.append(_line("session keyring %s%s" % (process.keyring, label), "default:keyring"))
     if process.scheduler is not None:
         lines.append(
             _line(
@@ -102,8 +113,6 @@ def _identity(process: "ProcessSetup") -> list[str]:
         lines.append(_line("memory policy 0x%x" % process.memory_policy[0], ".linux.memoryPolicy"))
     if process.personality is not None:
         lines.append(_line("personality 0x%x" % process.personality, ".linux.personality"))
-    if process.keyring:
-        lines.append(_line("session keyring %s" % process.keyring, "default:keyring"))
     if process.no_new_privileges:
         lines.append(_line("no_new_privs", place + "noNewPrivileges"))
     lines.append(_line("umask %03o" % process.umask, place + "user.umask"))
@@ -131,7 +140,11 @@ def _listener(plan: "Plan") -> list[str]:
 def _seal(plan: "Plan", process: "ProcessSetup") -> list[str]:
     lines = [_line("rlimit %s %d:%d" % (x.name, x.soft, x.hard), x.where) for x in process.rlimits if x.late]
     lines.append(_line("every descriptor above the preserved ones is closed", "default:descriptors"))
-    if plan.seccomp is not None:
+    raw = plan.config.get("annotations", {}).get(SECCOMP_BPF_DATA)
+    if raw is not None:
+        text = "seccomp filter of %d instructions" % (len(raw.rstrip("=")) * 3 // 4 // 8)
+        lines.append(_line(text, member(".annotations", SECCOMP_BPF_DATA)))
+    elif plan.seccomp is not None:
         rest = " (the rest of it)" if notified(plan.seccomp) else ""
         text = "seccomp filter%s, default %s" % (rest, plan.seccomp["defaultAction"])
         lines.append(_line(text, ".linux.seccomp"))

@@ -1,6 +1,7 @@
 """What is in the root besides the mounts: devices, links, hidden and read-only paths."""
 
 from pyoci.ops.nodes import MakeDevice, MakeSymlink, MaskPath, ReadonlyPath
+from pyoci.plan.mounts import label_word
 from pyoci.tables.mount_options import parse_options
 from pyoci.tables.rootfs import CORE_LINK, DEVICE_MODE, DEVICES, LINKS, PTMX_LINK
 
@@ -56,9 +57,10 @@ def _device(index: int, device: "Device") -> MakeDevice:
 def make_restrictions(config: "Config") -> "list[Operation]":
     """linux.readonlyPaths, then linux.maskedPaths."""
     linux = config.get("linux", {})
+    label = label_word(config)
     steps: list[Operation] = []
     for index, path in enumerate(linux.get("readonlyPaths", [])):
         steps.append(ReadonlyPath(".linux.readonlyPaths[%d]" % index, path))
     for index, path in enumerate(linux.get("maskedPaths", [])):
-        steps.append(MaskPath(".linux.maskedPaths[%d]" % index, path))
+        steps.append(MaskPath(".linux.maskedPaths[%d]" % index, path, label))
     return steps

@@ -23,6 +23,7 @@ from pyoci.init.exec import spawn
 from pyoci.init.job import ExecJob
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
 from pyoci.plan.process import make_process
+from pyoci.plan.records import seccomp_of
 from pyoci.protection import require_protection
 from pyoci.runtime import interrupts
 from pyoci.runtime.container import CONFIG, SECCOMP_CACHE, load_record, open_directory
@@ -113,11 +114,17 @@ class Execution:
         if not kinds & CLONE_FLAGS["mount"]:
             self.job.root_fd = _root_of(record)
         self._terminal(config)
-        profile = config.get("linux", {}).get("seccomp")
+        if setup.apparmor or setup.selinux:
+            from pyoci.runtime.labels import labels_of, require_modules
+
+            require_modules(config, at="" if call.options["process"] else ".process", mounts=False)
+            self.job.labels = labels_of(setup)
+            self.job.proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        profile = seccomp_of(config)
         if profile is not None:
             from pyoci.seccomp import load_filter
 
-            loaded = load_filter(profile, call.root + "/" + SECCOMP_CACHE)
+            loaded = load_filter(profile, call.root + "/" + SECCOMP_CACHE, config.get("annotations"))
             self.job.filter_program = loaded.bpf
             self.job.filter_flags = loaded.flags
             if loaded.notify:

@@ -55,18 +55,7 @@ def _from_options(call: "Call", own: "Process") -> "Process":
         process["apparmorProfile"] = options["apparmor"]
     if options["process_label"]:
         process["selinuxLabel"] = options["process_label"]
-    if "apparmorProfile" in process or "selinuxLabel" in process:
-        _refuse_labels(process)
     return process  # type: ignore[return-value]
-
-
-def _refuse_labels(process: "dict[str, Any]") -> None:
-    from pyoci.config.not_yet import process_not_yet
-
-    found: list[Any] = []
-    process_not_yet(process, ".process", found)  # type: ignore[arg-type]
-    for fault in found:
-        raise UsageError(fault.message, where=fault.path, fix=fault.fix)
 
 
 def _directory(path: str) -> str:

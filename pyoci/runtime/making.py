@@ -9,6 +9,7 @@ import os
 from errno import ENOENT, ENOSPC
 
 from pyoci.cgroup.driver import Cgroup
+from pyoci.config.fault import member
 from pyoci.config.json_text import dump
 from pyoci.errors import HostError, OperationError, PyociError, StateError, SyscallError, errno_text
 from pyoci.hooks import run_hook
@@ -60,6 +61,7 @@ from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 from pyoci.runtime.taken import Taken
+from pyoci.tables.annotations import HOOKS_STDERR, HOOKS_STDOUT, PIDFD_RECEIVER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,6 +128,11 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     for note in plan.process.notes if plan.process is not None else ():
         call.log.info(note)
     making = Making(call, bundle, plan, inherited)
+    if plan.has_labels:
+        from pyoci.runtime.labels import labels_of, require_modules
+
+        require_modules(config)
+        making.job.labels = labels_of(plan.process)
     making.notifies = notifies
     making.prepare()
     try:
@@ -180,6 +187,11 @@ class Making:
         interrupts.hold()
         self.directory = make_directory(self.call.root, self.plan.container_id)
         try:
+            annotations = self.plan.config.get("annotations", {})
+            if self.plan.hooks and (HOOKS_STDOUT in annotations or HOOKS_STDERR in annotations):
+                from pyoci.runtime.hook_outputs import open_outputs
+
+                self.job.hook_outputs = open_outputs(annotations)
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
             self.record = self._new_record()
@@ -205,7 +217,8 @@ class Making:
     def _load_filter(self, profile: "Seccomp") -> None:
         from pyoci.seccomp import load_filter
 
-        loaded = load_filter(profile, self.call.root + "/" + SECCOMP_CACHE)
+        annotations = self.plan.config.get("annotations", {})
+        loaded = load_filter(profile, self.call.root + "/" + SECCOMP_CACHE, annotations)
         self.job.filter_program = loaded.bpf
         self.job.filter_flags = loaded.flags
         if loaded.notify and self.plan.process is not None:
@@ -267,6 +280,9 @@ class Making:
             write_pid_file(options["pid_file"], self.init_pid)
         if options["pidfd_socket"]:
             send_pidfd(options["pidfd_socket"], self.init_pidfd, b"standard")
+        receiver = self.plan.config.get("annotations", {}).get(PIDFD_RECEIVER)
+        if receiver:
+            send_pidfd(receiver, self.init_pidfd, b"standard", where=member(".annotations", PIDFD_RECEIVER))
 
     def _spawn(self) -> None:
         cgroup_fd = self.plan.cgroup.clone_fd()
@@ -390,7 +406,7 @@ class Making:
         state = dump(dict(self.job.state, pid=self.init_pid)).encode()
         for index, hook in enumerate(self.job.hooks(kind)):
             with interrupts.interruptible():
-                run_hook(hook, kind, index, state, cwd=self.bundle.path)
+                run_hook(hook, kind, index, state, cwd=self.bundle.path, outputs=self.job.hook_outputs)
 
     def _save_made(self) -> None:
         values = self.record.values
@@ -425,8 +441,10 @@ class Making:
         self.job.channel.close()
         if self.job.start_socket is not None:
             self.job.start_socket.close()
-        _close_all([self.init_pidfd, self.console_fd, self.job.proc_fd, *(fd for fd, _, _ in self.job.joined)])
+        joined = [fd for fd, _, _ in self.job.joined]
+        _close_all([self.init_pidfd, self.console_fd, self.job.proc_fd, *self.job.hook_outputs, *joined])
         _close_all([*{*self.job.idmaps.values()}])
+        self.job.hook_outputs = (-1, -1)
         self.init_pidfd = self.console_fd = self.job.proc_fd = -1
         self.job.joined = []
         self.job.idmaps = {}

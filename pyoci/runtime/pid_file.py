@@ -30,15 +30,13 @@ def write_pid_file(path: str, pid: int) -> None:
         ) from None
 
 
-def send_pidfd(path: str, pidfd: int, payload: bytes) -> None:
+def send_pidfd(path: str, pidfd: int, payload: bytes, *, where: str = "--pidfd-socket") -> None:
     """Send the pidfd over the stream socket at `path`, in one message.  PyociError when that fails."""
     client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
     try:
         client.connect(path)
         client.sendmsg([payload], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=i", pidfd))])
     except OSError as error:
-        raise PyociError(
-            "pidfd socket %s: %s" % (path, errno_text(error.errno or 0)), where="--pidfd-socket"
-        ) from None
+        raise PyociError("pidfd socket %s: %s" % (path, errno_text(error.errno or 0)), where=where) from None
     finally:
         client.close()

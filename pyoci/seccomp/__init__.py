@@ -14,10 +14,13 @@ from pyoci.errors import ConfigError, HostError
 from pyoci.kernel import seccomp as kernel
 from pyoci.kernel.syscall import MACHINE
 from pyoci.seccomp import cache
+from pyoci.tables.annotations import FAIL_UNKNOWN_SYSCALL, SECCOMP_BPF_DATA
 from pyoci.tables.seccomp import FLAGS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyoci.config.types import Seccomp
 
 # Part of the cache's key: raise it when compile.py or enosys.py make something else of the same profile.
@@ -53,8 +56,13 @@ class Filter:
         self.notify = notify
 
 
-def load_filter(profile: "Seccomp", cache_root: str | None) -> Filter:
+def load_filter(
+    profile: "Seccomp", cache_root: str | None, annotations: "Mapping[str, str] | None" = None
+) -> Filter:
     """The filter for `.linux.seccomp`; `cache_root` is the cache's own directory, None switches it off.
+
+    Of `annotations` one gives the instructions themselves, in place of the profile's, and one makes names that
+    libseccomp does not know an error.
 
     Raises ConfigError for what the profile says wrong, HostError where libseccomp, its binding or the kernel
     cannot do it.
@@ -62,13 +70,19 @@ def load_filter(profile: "Seccomp", cache_root: str | None) -> Filter:
     notify = profile["defaultAction"] == "SCMP_ACT_NOTIFY" or any(
         rule["action"] == "SCMP_ACT_NOTIFY" for rule in profile.get("syscalls", ())
     )
+    annotations = annotations or {}
+    if SECCOMP_BPF_DATA in annotations:
+        from binascii import a2b_base64
+
+        return Filter(a2b_base64(annotations[SECCOMP_BPF_DATA]), _flags(profile, notify=False), notify=False)
     flags = _flags(profile, notify)
-    key = _key(profile) if cache_root else b""
+    strict = annotations.get(FAIL_UNKNOWN_SYSCALL) == "1"
+    key = _key(profile, strict=strict) if cache_root else b""
     bpf = cache.load(cache_root, key) if cache_root and key else None
     if bpf is None:
         from pyoci.seccomp.compile import compile_profile
 
-        bpf = compile_profile(profile)
+        bpf = compile_profile(profile, strict=strict)
         if cache_root and key:
             cache.store(cache_root, key, bpf)
     return Filter(bpf, flags, notify)
@@ -100,7 +114,7 @@ def _flags(profile: "Seccomp", notify: bool) -> int:
     return bits
 
 
-def _key(profile: "Seccomp") -> bytes:
+def _key(profile: "Seccomp", *, strict: bool) -> bytes:
     """A hash over all that the compiled filter depends on; empty if the library's identity is unknown."""
     libraries = []
     for path in _LIBRARIES:
@@ -115,6 +129,7 @@ def _key(profile: "Seccomp") -> bytes:
         repr(
             (
                 COMPILER_VERSION,
+                strict,
                 MACHINE,
                 os.uname().release,
                 libraries,

@@ -26,8 +26,11 @@ _BINARY_TREE_FROM = 33
 _AT = ".linux.seccomp"
 
 
-def compile_profile(profile: "Seccomp") -> bytes:
-    """The whole filter, ENOSYS stub included.  Raises ConfigError and HostError."""
+def compile_profile(profile: "Seccomp", *, strict: bool = False) -> bytes:
+    """The whole filter, ENOSYS stub included; `strict`: unknown names are an error.
+
+    Raises ConfigError and HostError.
+    """
     default = _action(profile["defaultAction"], profile.get("defaultErrnoRet"), _AT, "default")
     architectures = _architectures(profile.get("architectures", []))
     try:
@@ -41,6 +44,8 @@ def compile_profile(profile: "Seccomp") -> bytes:
     native, *others = [ARCHITECTURES[name] for name in architectures]
     for token in others:
         library.add_architecture(token)
+    if strict:
+        _refuse_unknown(library, profile, native)
     names = _add_rules(library, profile, default, native)
     if len(names) >= _BINARY_TREE_FROM:
         library.use_binary_tree()
@@ -68,6 +73,18 @@ def _architectures(asked: "list[str]") -> "list[str]":
     if runnable is None:
         raise HostError("linux.seccomp is not supported on %s" % MACHINE, where=_AT)
     return [name for name in runnable if name == runnable[0] or name in asked]
+
+
+def _refuse_unknown(library: Library, profile: "Seccomp", native: int) -> None:
+    for index, rule in enumerate(profile.get("syscalls", [])):
+        for place, name in enumerate(rule["names"]):
+            if library.resolve(native, name) is None:
+                raise ConfigError(
+                    'unknown system call "%s"' % name,
+                    where="%s.syscalls[%d].names[%d]" % (_AT, index, place),
+                    cause="libseccomp does not know it, and an annotation makes that an error",
+                    fix="correct or remove the name, or install a newer libseccomp",
+                )
 
 
 def _add_rules(library: Library, profile: "Seccomp", default: int, native: int) -> "dict[str, None]":

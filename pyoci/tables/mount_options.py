@@ -54,11 +54,14 @@ MOUNT_ATTR_NOSYMFOLLOW = 0x200000
 #   rec-atime    the same for the choice of three
 #   idmap        MOUNT_ATTR_IDMAP on a clone; ridmap with AT_RECURSIVE
 #   tmpcopyup    tmpfs: copy what the mount would hide into it
+#   link         bind mounts: take a symlink for what it is
 OPTIONS: dict[str, tuple[str, bool, int, int, str, str]] = {
     "async": ("superblock", False, MS_SYNCHRONOUS, 0, "", "MUST"),
     "atime": ("atime", False, MS_NOATIME, MOUNT_ATTR_NOATIME, "", "MUST"),
     "bind": ("bind", True, MS_BIND, 0, "", "MUST"),
+    "copy-symlink": ("link", True, 0, 0, "", "crun"),
     "defaults": ("none", True, 0, 0, "", "MUST"),
+    "dest-nofollow": ("link", True, 0, 0, "", "crun"),
     "dev": ("flag", False, MS_NODEV, MOUNT_ATTR_NODEV, "", "MUST"),
     "diratime": ("flag", False, MS_NODIRATIME, MOUNT_ATTR_NODIRATIME, "", "MUST"),
     "dirsync": ("superblock", True, MS_DIRSYNC, 0, "", "MUST"),
@@ -111,6 +114,7 @@ OPTIONS: dict[str, tuple[str, bool, int, int, str, str]] = {
     "shared": ("propagation", True, MS_SHARED, 0, "", "MUST"),
     "silent": ("superblock", True, MS_SILENT, 0, "", "MUST"),
     "slave": ("propagation", True, MS_SLAVE, 0, "", "MUST"),
+    "src-nofollow": ("link", True, 0, 0, "", "crun"),
     "strictatime": ("atime", True, MS_STRICTATIME, MOUNT_ATTR_STRICTATIME, "", "MUST"),
     "suid": ("flag", False, MS_NOSUID, MOUNT_ATTR_NOSUID, "", "MUST"),
     "symfollow": ("flag", False, MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW, "5.14", "SHOULD"),
@@ -164,11 +168,13 @@ class ParsedOptions:
     rec_attr_set, rec_attr_clr      for mount_setattr with AT_RECURSIVE
     bind, rbind                     a bind mount; rbind: of the whole tree (bind is then True as well)
     remount, idmap, ridmap, tmpcopyup    said or not (ridmap implies idmap)
+    links                           which of copy-symlink, dest-nofollow, src-nofollow were said
     data                            words that are the filesystem's own, in the order given
     """
 
     __slots__ = (
-        "attr_clr", "attr_set", "bind", "clear_flags", "data", "idmap", "propagation", "rbind", "rec_attr_clr",
+        "attr_clr", "attr_set", "bind", "clear_flags", "data", "idmap", "links", "propagation", "rbind",
+        "rec_attr_clr",
         "rec_attr_set", "remount", "ridmap", "set_flags", "superblock", "tmpcopyup",
     )  # fmt: skip
 
@@ -187,6 +193,7 @@ class ParsedOptions:
         self.idmap = False
         self.ridmap = False
         self.tmpcopyup = False
+        self.links: list[str] = []
         self.data: list[str] = []
 
 
@@ -232,6 +239,8 @@ def parse_options(options: "list[str]") -> ParsedOptions:
             parsed.remount = True
         elif kind == "tmpcopyup":
             parsed.tmpcopyup = True
+        elif kind == "link":
+            parsed.links.append(word)
     return parsed
 
 

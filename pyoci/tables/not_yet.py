@@ -9,8 +9,6 @@ NOT_YET: frozenset[str] = frozenset(
     {
         "cgroup:systemd",
         "cgroup:systemdUser",
-        "apparmor",
-        "selinux",
         "checkpoint",
         "annotations:org.criu.config",
         "annotations:org.systemd.property.",

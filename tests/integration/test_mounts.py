@@ -541,3 +541,68 @@ def test_a_mount_of_type_cgroup2_is_one_also_beside_version_1(inspect):
     report = inspect({"mounts+": [entry("/cg2", "cgroup2", "cgroup2", "ro", "nosuid")]})
     mount = report.mount("/cg2")
     assert (mount.fstype, "ro" in mount.options, "nosuid" in mount.options) == ("cgroup2", True, True)
+
+
+def links_of(source):
+    """In a host directory: a symlink to a file of the container's, and a file."""
+    os.symlink("/etc/inside", source + "/link")
+    host.write(source + "/plain", "plain\n")
+
+
+def test_src_nofollow_binds_the_symlink_itself(inspect, bundle, source):
+    """R-212: it then leads to what it names in the container."""
+    links_of(source)
+    mounts = {"mounts+": [bind("/data/place", source + "/link", "bind", "src-nofollow")]}
+    here = bundle(RW, mounts, args=["/bin/probe", "--read", "/data/place"])
+    here.file("/etc/inside", "in the image\n")
+    assert inspect(of=here).text("/data/place") == "in the image\n"
+
+
+def test_without_src_nofollow_the_symlink_is_followed_on_the_host(run, source):
+    """Where it leads nowhere."""
+    links_of(source)
+    run({"mounts+": [bind("/data/place", source + "/link", "bind")]}).failed("mounts[7]", "no such file")
+
+
+def test_dest_nofollow_covers_the_symlink_itself(inspect, bundle, source):
+    """R-212: what it leads to stays as it was."""
+    links_of(source)
+    mounts = {"mounts+": [bind("/data/link", source + "/plain", "bind", "dest-nofollow")]}
+    here = bundle(RW, mounts, args=["/bin/probe", "--read", "/data/link", "--read", "/etc/inside"])
+    here.file("/etc/inside", "in the image\n")
+    os.symlink("/etc/inside", here.inside("/data/link"))
+    report = inspect(of=here)
+    assert report.text("/data/link") == "plain\n"
+    assert report.text("/etc/inside") == "in the image\n"
+
+
+def test_without_dest_nofollow_the_symlink_is_followed(inspect, bundle, source):
+    links_of(source)
+    mounts = {"mounts+": [bind("/data/link", source + "/plain", "bind")]}
+    here = bundle(RW, mounts, args=["/bin/probe", "--read", "/etc/inside"])
+    here.file("/etc/inside", "in the image\n")
+    os.symlink("/etc/inside", here.inside("/data/link"))
+    assert inspect(of=here).text("/etc/inside") == "plain\n"
+
+
+def test_copy_symlink_makes_the_symlink_anew(run, bundle, source):
+    """R-212: what is no symlink is bound, and what is there already must be the same."""
+    links_of(source)
+    mounts = [
+        bind("/data/copy", source + "/link", "rbind", "copy-symlink"),
+        bind("/data/plain", source + "/plain", "rbind", "copy-symlink"),
+    ]
+    here = bundle(RW, {"mounts+": mounts}, args=["/bin/cat", "/data/copy", "/data/plain"])
+    here.file("/etc/inside", "in the image\n")
+    for _ in range(2):
+        assert run(of=here).ok().out == "in the image\nplain\n"
+    assert os.readlink(here.inside("/data/copy")) == "/etc/inside"
+    os.unlink(here.inside("/data/copy"))
+    os.symlink("/etc/other", here.inside("/data/copy"))
+    run(of=here).failed("mounts[7]", "file exists")
+
+
+@pytest.mark.parametrize("option", ["copy-symlink", "src-nofollow", "dest-nofollow"])
+def test_words_about_symlinks_are_for_binds(run, option):
+    """R-212."""
+    run({"mounts+": [entry("/data", "tmpfs", "x", option)]}).failed("mounts[7].options[0]", option)

@@ -233,6 +233,19 @@ def test_oom_score_adj(inspect, value):
     assert inspect({"process": {"oomScoreAdj": value}})["oom_score_adj"] == "%d\n" % value
 
 
+@pytest.mark.parametrize("value", [-1, -500, -1000])
+def test_oom_score_adj_may_be_below_the_callers(inspect, value):
+    """R-230: with the right to."""
+    requires("sys_resource")
+    assert inspect({"process": {"oomScoreAdj": value}})["oom_score_adj"] == "%d\n" % value
+
+
+def test_oom_score_adj_without_the_right_to_lower_it_is_an_error(run):
+    """R-230: and no other value."""
+    without = ["setpriv", "--bounding-set", "-sys_resource", "--inh-caps", "-sys_resource"]
+    run({"process": {"oomScoreAdj": -500}}, wrap=without).failed("process.oomScoreAdj", "permission denied")
+
+
 def test_oom_score_adj_is_the_callers_when_not_given(inspect):
     """R-160."""
 
@@ -404,6 +417,64 @@ def test_a_realtime_scheduler(inspect):
     requires("sys_nice", "no_rt_group")
     sched = inspect({"process": {"scheduler": {"policy": "SCHED_FIFO", "priority": 3}}})["sched"]
     assert (sched["policy"], sched["priority"]) == (1, 3)
+
+
+DEADLINE = {"policy": "SCHED_DEADLINE", "runtime": 1000000, "deadline": 10000000, "period": 20000000}
+
+
+@pytest.mark.parametrize(
+    ("given", "flags"),
+    [
+        ({"policy": "SCHED_OTHER", "flags": ["SCHED_FLAG_RESET_ON_FORK"]}, 0x01),
+        ({**DEADLINE, "flags": ["SCHED_FLAG_RECLAIM"]}, 0x02),
+        ({**DEADLINE, "flags": ["SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_RESET_ON_FORK"]}, 0x05),
+    ],
+    ids=["reset-on-fork", "reclaim", "two"],
+)
+def test_flags_of_the_scheduler(inspect, given, flags):
+    """R-231: as sched_getattr(2) tells them."""
+    requires("sys_nice")
+    sched = inspect({"process": {"scheduler": given}}, {"linux": {"resources": DROP, "cgroupsPath": DROP}})["sched"]
+    assert (sched["policy"], sched["flags"]) == (6 if "runtime" in given else 0, flags)
+    if "runtime" in given:
+        assert [sched[key] for key in ("runtime", "deadline", "period")] == [1000000, 10000000, 20000000]
+
+
+def test_flags_that_keep_what_is_there(inspect):
+    """R-231: the caller's policy, or its priority, stays."""
+
+    def be_batch():
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, 0, 3)
+
+    keep = {"policy": "SCHED_OTHER", "nice": 7, "flags": ["SCHED_FLAG_KEEP_POLICY"]}
+    sched = inspect({"process": {"scheduler": keep}}, preexec_fn=be_batch)["sched"]
+    assert (sched["policy"], sched["nice"]) == (3, 7)
+    keep = {"policy": "SCHED_IDLE", "flags": ["SCHED_FLAG_KEEP_PARAMS"]}
+    sched = inspect({"process": {"scheduler": keep}}, preexec_fn=be_batch)["sched"]
+    assert (sched["policy"], sched["getpriority"]) == (3, 3), "with its parameters the kernel keeps the policy too"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"policy": "SCHED_ISO"},
+        {"policy": "SCHED_DEADLINE", "runtime": 20000000, "deadline": 10000000, "period": 10000000},
+        {"policy": "SCHED_DEADLINE", "runtime": 1, "deadline": 2, "period": 3},
+    ],
+    ids=["no-such-policy-in-linux", "rule", "too-small"],
+)
+def test_a_scheduler_that_the_kernel_refuses_is_an_error(run, given):
+    """R-231."""
+    run({"process": {"scheduler": given}}).failed("process.scheduler")
+
+
+def test_clamps_of_utilization_are_put_back_or_refused_in_the_kernels_words(run):
+    """R-231: a kernel without CONFIG_UCLAMP_TASK refuses them."""
+    flags = ["SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"]
+    result = run({"process": {"scheduler": {"policy": "SCHED_OTHER", "flags": flags}}})
+    if result.code:
+        result.failed("process.scheduler", "operation not supported")
 
 
 @pytest.mark.parametrize(

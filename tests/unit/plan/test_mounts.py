@@ -4,6 +4,7 @@ import pytest
 
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, Remount, SealMount
 from pyoci.ops.nodes import MakeSymlink
+from pyoci.ops.security_context import plain, quoted
 from pyoci.tables.mount_options import (
     MOUNT_ATTR__ATIME,
     MOUNT_ATTR_NOATIME,
@@ -205,3 +206,57 @@ def test_a_bind_says_that_it_clears_what_is_not_named():
     for options, text in words.items():
         plan = plan_of(config_of([mount_of("/d", "bind", "/s", ["bind", *options])]))
         assert [step.describe() for step in plan.rootfs if step.where == ".mounts[0]"] == [text]
+
+
+LABEL = "system_u:object_r:container_file_t:s0:c1,c2"
+
+
+def labelled(*mounts, annotations=None, **linux):
+    """destination -> (data, the context that the root gets) of new filesystems under a mountLabel."""
+    config = config_of(mounts, mountLabel=LABEL, **linux)
+    if annotations:
+        config["annotations"] = annotations
+    plan = plan_of(config, linux.pop("layout", NONE))
+    return {
+        step.destination: (step.data, step.context) for step in plan.rootfs if isinstance(step, AttachFilesystem)
+    }
+
+
+def test_the_label_is_data_where_the_kernel_takes_it_so_and_an_attribute_of_mqueue():
+    """R-261."""
+    kinds = ("tmpfs", "devpts", "overlay", "proc", "sysfs", "cgroup2", "mqueue")
+    steps = labelled(*(mount_of("/" + kind, kind) for kind in kinds))
+    for kind in ("tmpfs", "devpts", "overlay"):
+        assert steps["/" + kind] == (("context=" + LABEL,), "")
+    for kind in ("proc", "sysfs"):
+        assert steps["/" + kind] == ((), "")
+    assert steps["/mqueue"] == ((), LABEL)
+
+
+def test_the_annotation_names_the_kind_of_context_and_the_mounts_own_one_goes_before():
+    """R-278."""
+    kinds = {"run.oci.mount_context_type": "fscontext"}
+    assert labelled(mount_of("/a"), annotations=kinds)["/a"][0] == ("fscontext=" + LABEL,)
+    own = 'context="a:b:c:s0:c3,c4"'
+    assert labelled(mount_of("/a", options=["size=1m", own]))["/a"][0] == ("size=1m", own)
+
+
+def test_masks_are_labelled_and_say_so():
+    plan = plan_of(config_of(maskedPaths=["/proc/acpi"], mountLabel=LABEL))
+    (mask,) = [step for step in plan.jail if step.where == ".linux.maskedPaths[0]"]
+    assert mask.label == "context=" + LABEL
+    assert mask.describe() == "mask /proc/acpi, if there (a directory with context=%s)" % LABEL
+
+
+@pytest.mark.parametrize(
+    ("word", "bare", "inside_quotes"),
+    [
+        ("context=a:b:c:s0:c1,c2", "context=a:b:c:s0:c1,c2", 'context="a:b:c:s0:c1,c2"'),
+        ('rootcontext="a:b:c:s0"', "rootcontext=a:b:c:s0", 'rootcontext="a:b:c:s0"'),
+        ("size=1m", "size=1m", "size=1m"),
+        ('lowerdir=/a"b', 'lowerdir=/a"b', 'lowerdir=/a"b'),
+    ],
+)
+def test_contexts_are_bare_for_fsconfig_and_quoted_for_mount(word, bare, inside_quotes):
+    """Categories are parted by commas, as the options of mount(2) are."""
+    assert (plain(word), quoted(word)) == (bare, inside_quotes)

@@ -218,3 +218,19 @@ def test_an_unknown_flag_is_an_error():
     with pytest.raises(ConfigError, match=r'^unknown seccomp flag "X"$') as caught:
         load_filter(profile("ALLOW", flags=["X"]), None)
     assert caught.value.where == ".linux.seccomp.flags[0]"
+
+
+def test_names_nobody_knows_are_errors_if_the_annotation_says_so():
+    """R-279."""
+    config = profile("ALLOW", rule("ERRNO", "mkdir"), {"names": ["mount", "nope"], "action": "SCMP_ACT_ERRNO"})
+    load_filter(config, None, {"run.oci.seccomp_fail_unknown_syscall": "0"})
+    with pytest.raises(ConfigError, match=r'^unknown system call "nope"$') as caught:
+        load_filter(config, None, {"run.oci.seccomp_fail_unknown_syscall": "1"})
+    assert caught.value.where == ".linux.seccomp.syscalls[1].names[1]"
+
+
+def test_raw_instructions_take_the_place_of_the_profiles_and_its_flags_stay():
+    """R-279."""
+    raw = {"run.oci.seccomp_bpf_data": "BgAAAAAA/38="}
+    filter_ = load_filter(profile("KILL", flags=["SECCOMP_FILTER_FLAG_LOG"]), None, raw)
+    assert (filter_.bpf.hex(), filter_.flags, filter_.notify) == ("060000000000ff7f", 2, False)
