@@ -98,6 +98,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         linux.get("resources"),
         in_user_namespace=lacks_power(call.rootless),
         manager=call.cgroup_manager,
+        annotations=config.get("annotations"),
     )
     plan = make_plan(
         config,
@@ -275,6 +276,11 @@ class Making:
 
     def _send_cgroup(self) -> None:
         cgroup = self.plan.cgroup
+        with interrupts.interruptible():
+            adopted = cgroup.adopt(self.init_pid)
+        if adopted:
+            self.record.values["cgroup"] = cgroup.to_record()
+            self.record.save(self.directory)
         cgroup.apply_limits()
         handles = cgroup.join_fds()
         names = [controllers for controllers, _ in handles]

@@ -10,8 +10,6 @@ NOT_YET: frozenset[str] = frozenset(
         "mountOptions:idmap",
         "mountOptions:ridmap",
         "seccomp.actions:SCMP_ACT_NOTIFY",
-        "cgroup:systemd",
-        "cgroup:systemdUser",
         "apparmor",
         "selinux",
         "intelRdt",
@@ -19,6 +17,5 @@ NOT_YET: frozenset[str] = frozenset(
         "mountExtensions.idmap",
         "checkpoint",
         "annotations:org.criu.config",
-        "annotations:org.systemd.property.",
     }
 )
