@@ -151,9 +151,7 @@ class Systemd:
         try:
             return str(self._bus.signal(is_end).values[3])
         except TimeoutError:
-            raise _failure(
-                what, unit, "systemd did not finish its job in time", "see systemctl list-jobs"
-            ) from None
+            raise _failure(what, unit, "its job is not done after 30 s", "see systemctl list-jobs") from None
 
 
 def _failure(what: str, unit: str, cause: str, fix: str = "") -> OperationError:

@@ -74,11 +74,6 @@ def test_without_cgroups_limits_are_errors_and_no_limits_are_fine(layout, manage
             Cgroup.for_container(layout, "/x", "id", resources, manager=manager)
 
 
-def test_the_systemd_driver_is_a_clear_error():
-    with pytest.raises(HostError, match="systemd cgroup driver is not available"):
-        Cgroup.for_container(HYBRID, "a:b:c", "id", None, manager="systemd")
-
-
 def test_the_root_cannot_be_a_containers_cgroup():
     with pytest.raises(ConfigError, match="root of the cgroup tree"):
         Cgroup.for_container(HYBRID, "/..", "id", None)
