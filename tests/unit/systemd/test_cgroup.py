@@ -176,18 +176,55 @@ def test_a_property_that_systemd_refuses_is_named_by_its_annotation(fake, tmp_pa
     assert caught.value.where == '.annotations["org.systemd.property.FooBar"]'
 
 
+def test_a_value_of_the_wrong_type_is_blamed_on_the_annotations(fake, tmp_path):
+    fake(errors={"StartTransientUnit": ["System.Error.Failed to set unit properties: Unexpected message contents"]})
+    cgroup = planned(below(tmp_path / "cg"), ":p:n", None, {"org.systemd.property.KillSignal": "'x'"})
+    with pytest.raises(OperationError) as caught:
+        cgroup.adopt(77)
+    assert caught.value.where == ".annotations"
+
+
 def test_a_bad_annotation_is_refused_when_planned():
     with pytest.raises(ConfigError, match="names no property"):
         planned(annotations={"org.systemd.property.X": "1"})
 
 
-def test_what_was_not_made_and_has_processes_is_not_stopped(fake, tmp_path):
-    """The record of a create that was killed may name the unit of somebody else."""
+@pytest.mark.parametrize("made", [False, True])
+def test_a_unit_with_processes_is_not_stopped(fake, tmp_path, monkeypatch, made):
+    """Stopping kills: the record of a create that was killed, or an old one, may name the unit of somebody else."""
+    monkeypatch.setattr("pyoci.systemd.cgroup._PATIENCE_S", 0.1)
     systemd = fake()
     layout = below(tmp_path / "cg")
     (tmp_path / "cg/system.slice/p-n.scope/cgroup.procs").write_text("1\n")
-    planned(layout, ":p:n").remove()
+    cgroup = planned(layout, ":p:n")
+    cgroup.created = made
+    if made:
+        with pytest.raises(OperationError, match="unable to remove container's cgroup") as caught:
+            cgroup.remove()
+        assert "holds process 1" in caught.value.cause
+    else:
+        cgroup.remove()
     assert systemd.calls == []
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_an_empty_unit_is_stopped(fake, tmp_path, made):
+    systemd = fake()
+    cgroup = planned(below(tmp_path / "cg"), ":gone:n")
+    cgroup.created = made
+    cgroup.remove()
+    assert systemd.members()[-2:] == ["StopUnit", "ResetFailedUnit"]
+
+
+def test_without_a_bus_the_directories_go_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(bus, "_SYSTEM_PRIVATE", str(tmp_path / "none"))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=%s/bus" % tmp_path)
+    place = tmp_path / "cg" / "system.slice" / "p-n.scope"
+    place.mkdir(parents=True)
+    cgroup = planned(Layout("unified", [], Hierarchy((), str(tmp_path / "cg"), unified=True), ()), ":p:n")
+    cgroup.created = True
+    cgroup.remove()
+    assert not place.exists()
 
 
 def test_an_update_that_systemd_refuses_is_taken_back(fake, tmp_path):
