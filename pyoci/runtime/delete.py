@@ -93,10 +93,11 @@ def _delete_without_record(directory: "Directory") -> None:
         values.update(pid=int(pid), startTime=int(started), bootId=boot_id())
     text = directory.read_link(CGROUP)
     if text:
+        from pyoci.cgroup.directory import lengthened
         from pyoci.config.json_text import parse
 
         try:
-            values["cgroup"] = parse(os.fsencode(text), CGROUP, ours=True)
+            values["cgroup"] = lengthened(parse(os.fsencode(text), CGROUP, ours=True))  # type: ignore[arg-type]
         except PyociError:
             values["cgroup"] = None
     if values["cgroup"] is None:

@@ -8,6 +8,7 @@ import _signal
 import os
 from errno import ENOENT, ENOSPC
 
+from pyoci.cgroup.directory import shortened
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import dump
 from pyoci.errors import OperationError, PyociError, StateError, SyscallError, errno_text
@@ -66,6 +67,9 @@ if TYPE_CHECKING:
     from pyoci.plan.records import Plan
     from pyoci.runtime.bundle import Bundle
     from pyoci.runtime.container import Directory
+
+
+_LONGEST_LINK = 4095
 
 
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
@@ -172,7 +176,7 @@ class Making:
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
             self.record = self._new_record()
-            self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            self._link_cgroup()
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
             if self.notifies:
@@ -185,6 +189,12 @@ class Making:
             if isinstance(error, OSError) and not isinstance(error, SyscallError):
                 raise _state_error(self.directory, error) from None
             raise
+
+    def _link_cgroup(self) -> None:
+        """For a delete that finds the record damaged."""
+        text = dump(shortened(self.plan.cgroup.to_record()))
+        if len(os.fsencode(text)) <= _LONGEST_LINK:
+            self.directory.link(CGROUP_LINK, text)
 
     def _load_filter(self, profile: "Seccomp") -> None:
         from pyoci.seccomp import load_filter
