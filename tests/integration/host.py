@@ -151,7 +151,7 @@ def cgroup_of(pid, controller="memory"):
         _, names, path = line.split(":", 2)
         if not names and (is_cgroup2() or controller == "unified"):
             return points["unified"] + path
-        if controller in names.split(","):
+        if controller in names.split(",") and controller in points:
             return points[controller] + path
     raise LookupError("no cgroup of %s for process %d" % (controller, pid))
 

