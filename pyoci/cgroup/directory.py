@@ -62,6 +62,25 @@ class Directory:
         return "Directory(%r, %r)" % (",".join(self.controllers) or "unified", self.path)
 
 
+def shortened(record: "dict[str, Any]") -> "dict[str, Any]":
+    """A driver's record with what all paths have in common said once: a symlink's target holds 4095 bytes.
+
+    Fourteen hierarchies with a pod's long names are more than that.
+    """
+    places = {entry["path"].removeprefix(entry["root"]) for entry in record["directories"]}
+    if len(places) != 1:
+        return record
+    short = [{key: value for key, value in entry.items() if key != "path"} for entry in record["directories"]]
+    return {**record, "place": places.pop(), "directories": short}
+
+
+def lengthened(record: "dict[str, Any]") -> "dict[str, Any]":
+    """The opposite of `shortened`."""
+    place = record.get("place", "")
+    long = [{**entry, "path": entry.get("path", entry["root"] + place)} for entry in record["directories"]]
+    return {**record, "directories": long}
+
+
 def may_make(path: str) -> bool:
     """Whether we may make the directory: write where its nearest ancestor is."""
     parent = os.path.dirname(path)

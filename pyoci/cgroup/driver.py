@@ -3,6 +3,7 @@
     for_container()   pure: which directories, which values; what `pyoci plan` prints
     to_record()       goes into the state record, before anything exists
     create()          makes the directories and what has to be there before the first process
+    adopt()           what the systemd driver (pyoci/systemd) does around that process
     apply_limits()    writes the values
     clone_fd(), join_fds(), join()   three ways in, see there
     kill(), remove()  at the end
@@ -23,7 +24,7 @@ from pyoci.errors import HostError, OperationError, errno_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from pyoci.cgroup.journal import Journal
@@ -62,18 +63,25 @@ class Cgroup:
         *,
         in_user_namespace: bool = False,
         manager: str = "cgroupfs",
+        annotations: "Mapping[str, str] | None" = None,
     ) -> "Cgroup":
         """The container's cgroups and their limits; touches nothing.
 
         `in_user_namespace`: pyoci itself has no power over the host, so device rules are left out, and without
-        a `cgroups_path` cgroups that may not be made are done without.  `manager` is `cgroupfs` or `disabled`.
-        Raises ConfigError and HostError for what cannot be had.
+        a `cgroups_path` cgroups that may not be made are done without.  `manager` is `cgroupfs`, `disabled` or
+        `systemd`; only the last looks at the `annotations`.  Raises ConfigError and HostError for what cannot
+        be had.
         """
         if manager == "systemd":
-            raise HostError(
-                "the systemd cgroup driver is not available",
-                cause="--systemd-cgroup was given",
-                fix="use the cgroupfs driver: leave --systemd-cgroup out, and set the engine's driver to cgroupfs",
+            from pyoci.systemd.cgroup import UnitCgroup
+
+            return UnitCgroup.planned(
+                layout,
+                cgroups_path,
+                container_id,
+                resources or {},
+                annotations or {},
+                in_user_namespace=in_user_namespace,
             )
         if manager == "disabled" or layout.mode == "none":
             without.refuse_limits(resources or {}, in_user_namespace=in_user_namespace, manager=manager)
@@ -119,8 +127,16 @@ class Cgroup:
     @classmethod
     def from_record(cls, record: "dict[str, Any]") -> "Cgroup":
         """The container's cgroups as `to_record` described them; without limits."""
+        if record.get("unit"):
+            from pyoci.systemd.cgroup import UnitCgroup
+
+            return UnitCgroup.of_record(record)
         directories = [Directory.from_record(entry) for entry in record["directories"]]
         return cls(record["mode"], directories, created=record["created"])
+
+    def steps(self) -> "list[tuple[str, str]]":
+        """(what `pyoci plan` says, its place) of making it, beside the limits."""
+        return []
 
     # ---- creating and limiting --------------------------------------------------------------------------
 
@@ -185,6 +201,10 @@ class Cgroup:
         if not self.directories:
             self.mode = "none"
 
+    def adopt(self, pid: int) -> bool:
+        """What only can be done around the container's first process; False when that is nothing."""
+        return False
+
     def apply_limits(self) -> None:
         """Write every value but those that create() wrote.  Raises OperationError at the first that fails."""
         self._apply(limit for limit in self.limits if not limit.early)
@@ -201,11 +221,15 @@ class Cgroup:
         journal = Journal()
         try:
             self._apply(self._make_limits(resources, devices=False), journal)
-        except OperationError as error:
+            self._mirror(resources)
+        except (OperationError, HostError) as error:
             kept = journal.undo()
             if kept:
                 error.cause = "%s; and these could not be set back: %s" % (error.cause, ", ".join(kept))
             raise
+
+    def _mirror(self, resources: "Resources") -> None:
+        """Tell whoever else keeps the limits of this cgroup."""
 
     def _apply(self, limits: "Iterable[Limit]", journal: "Journal | None" = None) -> None:
         """Apply in order; the directory of the record before stays open, since its neighbours share it."""

@@ -79,7 +79,7 @@ def remove(paths: "list[str]", *, deep: bool = True, patience_s: float = 5.0) ->
     deadline = monotonic() + patience_s
     while left:
         if monotonic() + pause > deadline:
-            raise _busy(left)
+            raise busy(left)
         sleep(pause)
         pause = min(pause * 2, 0.25)
         left = [path for path in left if not _removed(path, deep=deep)]
@@ -107,7 +107,8 @@ def _removed(path: str, *, deep: bool) -> bool:
     return not sum(not _removed(child, deep=True) for child in below) and _removed(path, deep=True)
 
 
-def _busy(paths: "list[str]") -> OperationError:
+def busy(paths: "list[str]") -> OperationError:
+    """The error for cgroups that cannot be removed, with who is in them."""
     pids = sorted({pid for path in paths for pid in processes(path)})
     some = ", ".join(str(pid) for pid in pids[:10])
     return OperationError(

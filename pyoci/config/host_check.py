@@ -39,8 +39,13 @@ _SECCOMP_ACTIONS = {
 }  # fmt: skip
 
 
-def host_faults(config: "Config", bundle: str, layout: Layout | None = None) -> list[Fault]:
-    """The faults of a checked configuration on this host; `bundle` is its directory."""
+def host_faults(
+    config: "Config", bundle: str, layout: Layout | None = None, *, systemd: bool = False
+) -> list[Fault]:
+    """The faults of a checked configuration on this host; `bundle` is its directory.
+
+    `systemd`: the systemd cgroup driver is in use.
+    """
     found: list[Fault] = []
     linux = config.get("linux", {})
     _kernel(found)
@@ -57,7 +62,18 @@ def host_faults(config: "Config", bundle: str, layout: Layout | None = None) -> 
     intel_rdt_faults(linux, found)
     _cgroups(linux.get("resources", {}), layout or detect(), found)
     _block_devices(linux.get("resources", {}), found)
+    if systemd:
+        _service_manager(found)
     return found
+
+
+def _service_manager(found: list[Fault]) -> None:
+    from pyoci.systemd.bus import may_be_reached, unreachable
+
+    user = os.geteuid() != 0
+    if not may_be_reached(user=user):
+        error = unreachable(user=user)
+        found.append(Fault("", error.message, error.fix))
 
 
 def _read(path: str) -> str:

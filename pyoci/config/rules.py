@@ -41,7 +41,7 @@ def config_faults(
 ) -> list[Fault]:
     """Everything that is wrong or doubtful with a configuration that keeps its schema.
 
-    `systemd`: cgroupsPath has to be of the systemd driver's form.  `mute`: rules of rules_linux to leave out.
+    `systemd`: the systemd cgroup driver is in use.  `mute`: rules of rules_linux to leave out.
     `partial`: limits may be missing because they were faulty.
     """
     found: list[Fault] = []
@@ -56,7 +56,12 @@ def config_faults(
     for rule in LINUX_RULES:
         if rule not in mute:
             rule(config, linux, found)
-    cgroups_path_faults(linux.get("cgroupsPath", ""), systemd, found)
+    if systemd:
+        from pyoci.config.rules_systemd import systemd_faults
+
+        systemd_faults(config, found)
+    else:
+        cgroups_path_faults(linux.get("cgroupsPath", ""), found)
     if "resources" in linux:
         resource_faults(linux["resources"], ".linux.resources", found, update=partial)
     if "seccomp" in linux:

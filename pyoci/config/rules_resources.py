@@ -67,20 +67,8 @@ def resource_faults(resources: "Resources", at: str, found: list[Fault], *, upda
         rule(resources, at, update, found)
 
 
-def cgroups_path_faults(path: str, systemd: bool, found: list[Fault]) -> None:
-    """Append what is wrong with `.linux.cgroupsPath` for the cgroup driver in use."""
-    at = ".linux.cgroupsPath"
-    if not path:
-        return
-    if not systemd:
-        if ".." in path.split("/"):
-            message = "cgroupsPath %s holds .." % quoted(path)
-            found.append(Fault(at, message, "a path without .. parts"))
-        return
-    parts = path.split(":")
-    fix = "slice:prefix:name, such as system.slice:pyoci:web1"
-    if len(parts) != 3:
-        message = "cgroupsPath %s is not slice:prefix:name, as --systemd-cgroup needs it" % quoted(path)
-        found.append(Fault(at, message, fix))
-    elif not parts[2] or "/" in path or (parts[0] not in ("", "-") and not parts[0].endswith(".slice")):
-        found.append(Fault(at, "cgroupsPath %s names no systemd unit" % quoted(path), fix))
+def cgroups_path_faults(path: str, found: list[Fault]) -> None:
+    """Append what is wrong with `.linux.cgroupsPath` for the file driver."""
+    if ".." in path.split("/"):
+        message = "cgroupsPath %s holds .." % quoted(path)
+        found.append(Fault(".linux.cgroupsPath", message, "a path without .. parts"))

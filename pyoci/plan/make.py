@@ -1,6 +1,5 @@
 """make_plan: the one function from a checked config and the host's facts to a plan."""
 
-from pyoci.cgroup.paths import container_paths
 from pyoci.config.fault import member
 from pyoci.config.sysctl import below_proc_sys
 from pyoci.errors import ConfigError
@@ -95,12 +94,10 @@ def _with_mount_namespace(plan: Plan, facts: "Facts", bundle: str, rootfs: str, 
 
 def _cgroup_directories(plan: Plan, facts: "Facts") -> "list[tuple[Hierarchy, str]]":
     """What the container sees of each hierarchy: its own directory, or where it has none the caller's."""
-    made = {directory.path for directory in plan.cgroup.directories}
-    path = plan.config.get("linux", {}).get("cgroupsPath") if made else None
-    return [
-        (hierarchy, own if own in made else hierarchy.mountpoint + hierarchy.own.rstrip("/"))
-        for hierarchy, own in container_paths(facts.layout, path, plan.container_id)
-    ]
+    own = {directory.root: directory.path for directory in plan.cgroup.directories}
+    layout = facts.layout
+    every = [*layout.hierarchies, *([layout.unified] if layout.unified is not None else [])]
+    return [(x, own.get(x.mountpoint, x.mountpoint + x.own.rstrip("/"))) for x in every]
 
 
 def _without_mount_namespace(plan: Plan, rootfs: str) -> None:

@@ -21,6 +21,7 @@ LAST_LINE = (
 def render(plan: "Plan") -> str:
     """The plan, one step a line: phase, step, and behind `#` its place in config.json."""
     lines = ["prepare (runtime)"]
+    lines.extend(_line(text, where) for text, where in plan.cgroup.steps())
     for limit in plan.cgroup.limits:
         lines.append(_line(limit.describe(), limit.where))
     if plan.delegate_to is not None:

@@ -46,7 +46,9 @@ def check_bundle(bundle: str, name: str = "config.json", *, systemd: bool = Fals
     found = report(data, name, systemd=systemd)
     if any(fault.level == "error" for fault in found) and not _keeps_schema(data, name):
         return found
-    return sorted(found + _outside(data, name, bundle), key=lambda fault: (fault.line, fault.column))
+    return sorted(
+        found + _outside(data, name, bundle, systemd=systemd), key=lambda fault: (fault.line, fault.column)
+    )
 
 
 def _keeps_schema(data: bytes, name: str) -> bool:
@@ -58,14 +60,14 @@ def _keeps_schema(data: bytes, name: str) -> bool:
         return False
 
 
-def _outside(data: bytes, name: str, bundle: str) -> "list[Fault]":
+def _outside(data: bytes, name: str, bundle: str, *, systemd: bool) -> "list[Fault]":
     """What the host and the root file system say to a configuration that keeps its schema."""
     from pyoci.config.host_check import host_faults
     from pyoci.config.positions import locate
     from pyoci.config.rootfs_check import rootfs_faults
 
     config: Any = parse(data, name)
-    found = rootfs_faults(config, bundle) + host_faults(config, bundle)
+    found = rootfs_faults(config, bundle) + host_faults(config, bundle, systemd=systemd)
     positions = locate(data.decode())
     for fault in found:
         fault.line, fault.column = positions.line_column(fault.path)

@@ -102,7 +102,12 @@ def _delete_without_record(directory: "Directory") -> None:
         from pyoci.runtime.container import boot_id
 
         values.update(pid=int(pid), startTime=int(started), bootId=boot_id())
-    values["cgroup"] = _read_link(directory, CGROUP)
+    found = _read_link(directory, CGROUP)
+    if found is not None:
+        from pyoci.cgroup.directory import lengthened
+
+        found = lengthened(found)
+    values["cgroup"] = found
     values["intelRdt"] = _read_link(directory, RESCTRL)
     if values["cgroup"] is None:
         from pyoci.cgroup.driver import Cgroup

@@ -2,7 +2,7 @@
 
 import _signal
 import os
-from errno import EBUSY, ENODEV, ENOENT, EOPNOTSUPP
+from errno import EACCES, EBUSY, ENODEV, ENOENT, EOPNOTSUPP
 
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import parse
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pyoci.config.types import Config
     from pyoci.runtime.container import Directory, Record
 
-_NOT_INTO_CGROUP = (EBUSY, EOPNOTSUPP, ENOENT, ENODEV)
+_NOT_INTO_CGROUP = (EACCES, EBUSY, EOPNOTSUPP, ENOENT, ENODEV)
 
 
 def main(call: "Call") -> int:

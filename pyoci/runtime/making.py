@@ -8,6 +8,7 @@ import _signal
 import os
 from errno import ENOENT, ENOSPC
 
+from pyoci.cgroup.directory import shortened
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.fault import member
 from pyoci.config.json_text import dump
@@ -74,6 +75,9 @@ if TYPE_CHECKING:
     from pyoci.runtime.container import Directory
 
 
+_LONGEST_LINK = 4095
+
+
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
     """Make the container up to READY.  With `waits_for_start` init will wait on its start socket."""
     options = call.options
@@ -109,6 +113,7 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         linux.get("resources"),
         in_user_namespace=lacks_power(call.rootless),
         manager=call.cgroup_manager,
+        annotations=config.get("annotations"),
     )
     plan = make_plan(
         config,
@@ -195,7 +200,7 @@ class Making:
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
             self.record = self._new_record()
-            self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            self._link_cgroup()
             self.taken.note(self.record, self.directory)
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
@@ -213,6 +218,12 @@ class Making:
             if isinstance(error, OSError) and not isinstance(error, SyscallError):
                 raise _state_error(self.directory, error) from None
             raise
+
+    def _link_cgroup(self) -> None:
+        """For a delete that finds the record damaged."""
+        text = dump(shortened(self.plan.cgroup.to_record()))
+        if len(os.fsencode(text)) <= _LONGEST_LINK:
+            self.directory.link(CGROUP_LINK, text)
 
     def _load_filter(self, profile: "Seccomp") -> None:
         from pyoci.seccomp import load_filter
@@ -320,6 +331,11 @@ class Making:
 
     def _send_cgroup(self) -> None:
         cgroup = self.plan.cgroup
+        with interrupts.interruptible():
+            adopted = cgroup.adopt(self.init_pid)
+        if adopted:
+            self.record.values["cgroup"] = cgroup.to_record()
+            self.record.save(self.directory)
         cgroup.apply_limits()
         handles = cgroup.join_fds()
         names = [controllers for controllers, _ in handles]

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
 def main(call: "Call") -> int:
     """Print the plan of the bundle."""
     options = call.options
-    bundle = open_bundle(options["bundle"], call.log.warning)
+    bundle = open_bundle(options["bundle"], call.log.warning, systemd=call.systemd_cgroup)
     facts = read_facts()
     container_id = call.arguments[0] if call.arguments else "ID"
     linux = bundle.config.get("linux", {})
     cgroup = Cgroup.for_container(
-        facts.layout, linux.get("cgroupsPath"), container_id, linux.get("resources"), manager=call.cgroup_manager
+        facts.layout,
+        linux.get("cgroupsPath"),
+        container_id,
+        linux.get("resources"),
+        manager=call.cgroup_manager,
+        annotations=bundle.config.get("annotations"),
     )
     plan = make_plan(
         bundle.config,

@@ -7,10 +7,7 @@ the feature's key where it is a mere switch.
 
 NOT_YET: frozenset[str] = frozenset(
     {
-        "cgroup:systemd",
-        "cgroup:systemdUser",
         "checkpoint",
         "annotations:org.criu.config",
-        "annotations:org.systemd.property.",
     }
 )

@@ -151,7 +151,7 @@ def cgroup_of(pid, controller="memory"):
         _, names, path = line.split(":", 2)
         if not names and (is_cgroup2() or controller == "unified"):
             return points["unified"] + path
-        if controller in names.split(","):
+        if controller in names.split(",") and controller in points:
             return points[controller] + path
     raise LookupError("no cgroup of %s for process %d" % (controller, pid))
 
@@ -257,7 +257,7 @@ _ABILITIES = {
     "apparmor": (lambda: _knob("/sys/kernel/security/apparmor"), "no AppArmor"),
     "no_selinux": (lambda: not _knob("/sys/fs/selinux/enforce"), "SELinux is on"),
     "swap": (lambda: len(read("/proc/swaps").splitlines()) > 1, "no swap"),
-    "systemd": (lambda: _knob("/run/systemd/system"), "systemd is not running"),
+    "systemd": (lambda: _knob("/run/systemd/system"), "no systemd"),
     "no_systemd": (lambda: not _knob("/run/systemd/system"), "systemd is running"),
     "mqueue": (lambda: "mqueue" in read("/proc/filesystems"), "the kernel has no mqueue"),
     "ip": (

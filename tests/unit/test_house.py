@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "log": set(),
     "kernel": {"tables"},
     "ops": {"kernel", "tables"},
+    "systemd": {"cgroup", "kernel", "tables"},
     "plan": {"ops", "tables", "cgroup.paths", "config.fault", "config.sysctl"},
     "init": {"ops", "kernel", "tables", "hooks", "config.json_text"},
     "cli": {"runtime", "log"},

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pyoci.cgroup.directory import lengthened, shortened
 from pyoci.cgroup.driver import Cgroup
 from pyoci.cgroup.layout import NO_CGROUPS, Hierarchy, Layout
 from pyoci.errors import ConfigError, HostError
@@ -74,11 +75,6 @@ def test_without_cgroups_limits_are_errors_and_no_limits_are_fine(layout, manage
             Cgroup.for_container(layout, "/x", "id", resources, manager=manager)
 
 
-def test_the_systemd_driver_is_a_clear_error():
-    with pytest.raises(HostError, match="systemd cgroup driver is not available"):
-        Cgroup.for_container(HYBRID, "a:b:c", "id", None, manager="systemd")
-
-
 def test_the_root_cannot_be_a_containers_cgroup():
     with pytest.raises(ConfigError, match="root of the cgroup tree"):
         Cgroup.for_container(HYBRID, "/..", "id", None)
@@ -91,3 +87,26 @@ def test_what_was_not_created_is_not_killed(tmp_path):
               "directories": [{"controllers": "", "root": "/", "path": str(tmp_path)}]}  # fmt: skip
     Cgroup.from_record(record).kill()
     assert (tmp_path / "cgroup.procs").read_text() == "1\n"
+
+
+def test_the_record_of_a_pods_container_fits_into_a_symlink():
+    """On a version 1 host with all of its hierarchies, below the names that a kubelet gives."""
+    names = ("cpuset", "devices", "memory", "cpu,cpuacct", "pids", "blkio", "hugetlb", "net_cls,net_prio",
+             "perf_event", "freezer", "rdma", "name=systemd", "misc")  # fmt: skip
+    hierarchies = [Hierarchy(tuple(name.split(",")), "/sys/fs/cgroup/" + name) for name in names]
+    layout = Layout("hybrid", hierarchies, HYBRID.unified)
+    slice_ = "kubepods-burstable-pod%s.slice" % ("1" * 36)
+    path = "%s:cri-containerd:%s" % (slice_, "a" * 64)
+    cgroup = Cgroup.for_container(layout, path, "id", None, manager="systemd")
+    record = cgroup.to_record()
+    assert len(json.dumps(record)) > 4095
+    text = json.dumps(shortened(record), separators=(",", ":"))
+    assert len(text) < 4095
+    assert lengthened(json.loads(text)) == {**record, "place": record["directories"][0]["path"][21:]}
+
+
+def test_paths_that_differ_are_not_shortened():
+    directories = [{"root": "/a", "path": "/a/x"}, {"root": "/b", "path": "/b/y"}]
+    record = {"mode": "legacy", "directories": directories}
+    assert shortened(record) == record
+    assert lengthened(record) == record

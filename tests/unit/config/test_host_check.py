@@ -81,3 +81,18 @@ def test_lists_of_cpus():
     assert numbers(" 1 - 2 , 4 ") == {1, 2, 4}
     assert numbers("") == set()
     assert len(numbers("0-99999999999")) < 100000
+
+
+def test_the_systemd_driver_needs_systemd(tmp_path, monkeypatch):
+    monkeypatch.setattr("pyoci.systemd.bus._SYSTEM_PRIVATE", str(tmp_path / "none"))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=%s/bus" % tmp_path)
+    monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=%s/bus" % tmp_path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+
+    def said():
+        faults = host_faults(minimal(), "/", NONE, systemd=True)
+        return [fault.message for fault in faults if "systemd" in fault.message]
+
+    assert len(said()) == 1
+    (tmp_path / "bus").touch()
+    assert said() == []

@@ -5,7 +5,7 @@ import pytest
 
 from pyoci.config.not_yet import not_yet
 from pyoci.config.rules import config_faults
-from pyoci.config.rules_resources import cgroups_path_faults, resource_faults
+from pyoci.config.rules_resources import resource_faults
 from pyoci.config.sysctl import below_proc_sys, dotted, namespace
 from pyoci.tables.not_yet import NOT_YET
 from tests.unit.config.samples import minimal, ordinary
@@ -323,12 +323,14 @@ def test_update_may_lean_on_an_earlier_limit():
 @pytest.mark.parametrize(
     ("path", "accepted"),
     [("system.slice:pyoci:web", True), (":pyoci:web", True), ("-:pyoci:web", True), ("", True),
-     ("/a/b", False), ("a:b", False), ("a.slice:b:", False), ("system:b:c", False), ("a.slice:b/c:d", False)],
+     ("/a/b", False), ("a:b", False), ("a.slice:b:", False), ("system:b:c", False), ("a.slice:b/c:d", False),
+     ("a--b.slice:b:c", False), ("a/b.slice:b:c", False), ("a.slice:b:" + 260 * "c", False), ("a.slice:b:c.slice", True)],
 )  # fmt: skip
 def test_the_systemd_driver_wants_slice_prefix_name(path, accepted):
-    found = []
-    cgroups_path_faults(path, True, found)
-    assert (not found) == accepted
+    config = ordinary()
+    config["linux"]["cgroupsPath"] = path
+    found = config_faults(config, systemd=True)
+    assert [fault.path for fault in found] == ([] if accepted else [".linux.cgroupsPath"])
 
 
 @pytest.mark.parametrize(
