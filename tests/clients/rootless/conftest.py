@@ -128,6 +128,7 @@ def storage(user, installed, workshop, archive):
 @pytest.fixture
 def cli(storage, user, installed, tmp_path):
     folder = tempfile.mkdtemp(dir=user.home)
+    os.chown(folder, UID, UID)
     os.chmod(folder, 0o777)
     one = command_line(user, installed, folder)
     os.chdir("/")
