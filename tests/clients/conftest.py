@@ -93,6 +93,12 @@ def is_parent(name):
     return name in PARENTS or re.fullmatch(r"[0-9a-f]{64}", name)
 
 
+def kept():
+    """What the runtime keeps of containers with names as podman and buildah give them."""
+    names = os.listdir("/run/pyoci") if os.path.isdir("/run/pyoci") else ()
+    return {name for name in names if re.fullmatch(r"[0-9a-f]{64}|buildah-.*", name)}
+
+
 def deserted(places):
     """Those without a process below them.  Once our children are gone, others are of another run of these tests."""
     busy = {place for place in places if _processes(place)}
@@ -110,7 +116,7 @@ def _processes(place):
 def nothing_left(workshop):
     """An engine's tests leave no process, mount, cgroup or state behind."""
     mounts, before = host.mount_table(), cgroups()
-    states = set(os.listdir("/run/pyoci")) if os.path.isdir("/run/pyoci") else set()
+    states = kept()
     yield
     left = []
     processes = {}
@@ -135,9 +141,7 @@ def nothing_left(workshop):
     host.remove_cgroups(new)
     if dirs:
         left.append("cgroups: %s" % sorted(dirs))
-    if os.path.isdir("/run/pyoci"):
-        now = {name for name in os.listdir("/run/pyoci") if not name.startswith(".")} - states
-        if now:
-            left.append("state: %s" % sorted(now))
+    if kept() - states:
+        left.append("state: %s" % sorted(kept() - states))
     if left:
         pytest.fail("left behind: " + "; ".join(left))
