@@ -3,7 +3,7 @@
 import difflib
 
 from pyoci.config.fault import Fault, quoted
-from pyoci.config.rules_mounts import is_bind
+from pyoci.config.rules_mounts import CARRIED_OUT, is_bind
 from pyoci.tables.mount_options import OPTIONS
 
 LEAST_MEMORY = 512 * 1024
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def advice(config: "Config") -> list[Fault]:
     """Warnings about a configuration that keeps its schema."""
     found: list[Fault] = []
-    for rule in (_misspelt_options, _ambient, _prestart, _same_device, _tiny_memory):
+    for rule in (_misspelt_options, _words_of_engines, _ambient, _prestart, _same_device, _tiny_memory):
         rule(config, found)
     return found
 
@@ -31,6 +31,15 @@ def _misspelt_options(config: "Config", found: list[Fault]) -> None:
                 message = "%s is no mount option and goes to the file system as data" % quoted(option)
                 path = ".mounts[%d].options[%d]" % (number, place)
                 found.append(Fault(path, message, 'did you mean "%s"?' % near, "warning"))
+
+
+def _words_of_engines(config: "Config", found: list[Fault]) -> None:
+    for number, mount in enumerate(config.get("mounts", ())):
+        for place, option in enumerate(mount.get("options", ())):
+            if option in CARRIED_OUT and is_bind(mount):
+                message = "%s is podman's own word and changes nothing here" % quoted(option)
+                path = ".mounts[%d].options[%d]" % (number, place)
+                found.append(Fault(path, message, "leave it out: runc refuses it since 1.2", "warning"))
 
 
 def _near(option: str) -> str:

@@ -12,7 +12,7 @@ import pytest
 from tests.integration import host
 from tests.integration.runtime import Children
 
-TIMEOUT = 120
+TIMEOUT = 60
 # What engines and shims need of the environment; nothing of the caller's own set-up.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 
@@ -63,21 +63,22 @@ class Cli:
         with open(base + ".out", "wb") as out, open(base + ".err", "wb") as err:
             process = subprocess.Popen(
                 [*self.prefix, *words], stdin=stdin, stdout=stdout or out, stderr=stderr or err,
-                env=self.environment, **more,
+                env=self.environment, start_new_session=True, **more,
             )  # fmt: skip
         process.paths = base + ".out", base + ".err"
         return process
 
-    def wait(self, process, timeout=TIMEOUT):
+    def wait(self, process, timeout=TIMEOUT, printed=""):
+        """The Result; a command that does not end is killed with its children and fails the test."""
         code = Children.wait(process.pid, timeout)
         if code is None:
-            os.kill(process.pid, signal.SIGKILL)
+            os.killpg(process.pid, signal.SIGKILL)
             Children.wait(process.pid, 10)
         process.returncode = code if code is not None else -9
         out, err = (host.read(path) for path in process.paths)
         result = Result(process.args, code, out, err)
         if code is None:
-            pytest.fail("no end after %s s: %r" % (timeout, result))
+            pytest.fail("no end after %.0f s: %r%s" % (timeout, result, printed))
         return result
 
     def __call__(self, *words, send=None, timeout=TIMEOUT, **more):
@@ -101,8 +102,7 @@ def daemon(argv, log, ready, timeout=60, environment=None):
         )  # fmt: skip
     end = time.monotonic() + timeout
     while not ready():
-        Children.collect()
-        if process.pid in Children.ended or time.monotonic() > end:
+        if Children.has_ended(process.pid) or time.monotonic() > end:
             stop(process)
             pytest.fail("%s did not come up:\n%s" % (argv[0], host.read(log)[-3000:]))
         time.sleep(0.05)
@@ -123,13 +123,15 @@ def stop(process, timeout=30):
 
 
 def answers(*argv, environment=None):
-    """Whether a command succeeds."""
-    return (
-        subprocess.run(
+    """Whether a command succeeds, and soon."""
+    try:
+        done = subprocess.run(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
-            env={**ENVIRONMENT, **(environment or {})}, timeout=30,
-        ).returncode == 0
-    )  # fmt: skip
+            env={**ENVIRONMENT, **(environment or {})}, timeout=20,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
 
 
 def in_namespaces_of_its_own(*argv):

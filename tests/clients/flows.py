@@ -7,9 +7,11 @@ import json
 import os
 import pty
 import re
+import select
 import time
 
 from tests.integration.host import until
+from tests.integration.runtime import Children
 
 from .images import NAME
 
@@ -151,26 +153,38 @@ def exec_sees_the_containers_processes(cli):
 # ---- terminals, attaching ----
 
 
-def on_terminal(cli, *words, send=b""):
-    """What a command prints on a terminal of its own."""
+def on_terminal(cli, *words, send=b"", after=b"", timeout=30):
+    """What a command prints on a terminal of its own; `send` is typed when it has printed `after`."""
     master, slave = pty.openpty()
-    reader = cli.spawn(*words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
+    process = cli.spawn(*words, stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
-    if send:
-        time.sleep(0.7)
-        os.write(master, send)
-    data = b""
-    while True:
-        try:
-            chunk = os.read(master, 65536)
-        except OSError:
-            break
-        if not chunk:
-            break
-        data += chunk
-    cli.wait(reader)
-    os.close(master)
+    data, end = b"", time.monotonic() + timeout
+    try:
+        while time.monotonic() < end:
+            if send and after in data:
+                for key in send:  # one by one, as people do: podman looks for its keys in reads of one byte
+                    os.write(master, bytes([key]))
+                    time.sleep(0.03)
+                send = b""
+            ended = Children.has_ended(process.pid)
+            if select.select([master], [], [], 0 if ended else 0.05)[0]:
+                chunk = _read(master)
+                data += chunk
+                if not chunk:
+                    break
+            elif ended:
+                break
+        cli.wait(process, max(1, end - time.monotonic()), data.decode(errors="replace"))
+    finally:
+        os.close(master)
     return data.decode(errors="replace")
+
+
+def _read(master):
+    try:
+        return os.read(master, 65536)
+    except OSError:  # nobody has the other end open
+        return b""
 
 
 @flow()
@@ -184,7 +198,9 @@ def run_with_a_terminal(cli):
 
 @flow()
 def a_terminal_takes_input(cli):
-    text = on_terminal(cli, "run", "--rm", "-it", NAME, "sh", "-c", "read x; echo got $x", send=b"word\n")
+    text = on_terminal(
+        cli, "run", "--rm", "-it", NAME, "sh", "-c", "echo up; read x; echo got $x", send=b"word\n", after=b"up"
+    )
     assert "got word" in text
 
 

@@ -13,6 +13,10 @@ log_driver = "k8s-file"
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+runtime_supports_json = ["tested"]
+runtime_supports_nocgroup = ["tested"]
+[engine.runtimes]
+tested = ["%s"]
 """
 
 
@@ -21,7 +25,7 @@ def make(folder, runtime, output, environment=None):
     configuration = folder + "/containers.conf"
     if not os.path.exists(configuration):
         with open(configuration, "w") as file:
-            file.write(CONFIGURATION)
+            file.write(CONFIGURATION % runtime)
         os.chmod(configuration, 0o644)
     flags = ["--root", folder + "/root", "--runroot", folder + "/run", "--tmpdir", folder + "/tmp"]
     prefix = ["podman", *flags, "--storage-driver", "vfs", "--runtime", runtime]

@@ -44,18 +44,37 @@ class Children:
             cls.ended[pid] = status
 
     @classmethod
+    def has_ended(cls, pid):
+        """Whether a child is known to have ended.
+
+        Numbers are given out again, after minutes where engines with many threads run, and what we know may be of
+        an orphan that had the number before: a child that has one now, running or not collected, has not ended.
+        """
+        cls.collect()
+        if pid in cls.ended and _is_child(pid):
+            del cls.ended[pid]
+        return pid in cls.ended
+
+    @classmethod
     def wait(cls, pid, timeout):
         """Exit status of a child in the shell's way (128 + N for a signal); None when time is up."""
         end = time.monotonic() + timeout
         pause = 0.0005
         while True:
-            cls.collect()
-            if pid in cls.ended:
+            if cls.has_ended(pid):
                 return exit_status(cls.ended.pop(pid))
             if time.monotonic() > end:
                 return None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.01)
+
+
+def _is_child(pid):
+    try:
+        status = host.read("/proc/%d/status" % pid)
+    except OSError:
+        return False
+    return "\nTgid:\t%d\n" % pid in status and "\nPPid:\t%d\n" % os.getpid() in status
 
 
 def exit_status(status):
@@ -117,8 +136,7 @@ class Process:
         return Result(self.argv, code, host.read(self.out_path), host.read(self.err_path), seconds)
 
     def running(self):
-        Children.collect()
-        return self.pid not in Children.ended
+        return not Children.has_ended(self.pid)
 
     def signal(self, number):
         if self.running():

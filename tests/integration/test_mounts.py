@@ -83,6 +83,7 @@ BIND_OPTIONS = [
     (["bind", "nodiratime"], {"nodiratime"}),
     (["bind", "ro", "nosymfollow"], {"ro", "nosymfollow"}),
     (["defaults", "bind"], set()),
+    (["rbind", "nodev", "nocopy"], {"nodev"}),  # podman's own word
 ]
 FLAGS = {"ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "nosymfollow"}
 

@@ -14,7 +14,7 @@ from ..engine import Cli
 def command_line(folder, runtime, output):
     configuration = folder + "/containers.conf"
     with open(configuration, "w") as file:
-        file.write(podman_engine.CONFIGURATION)
+        file.write(podman_engine.CONFIGURATION % runtime)
     prefix = ["buildah", "--root", folder + "/root", "--runroot", folder + "/run", "--storage-driver", "vfs"]
     environment = {"CONTAINERS_CONF": configuration, "BUILDAH_RUNTIME": runtime, "BUILDAH_ISOLATION": "oci"}
     return Cli(prefix, output, environment)

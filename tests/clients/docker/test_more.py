@@ -169,8 +169,8 @@ def test_an_impossible_update_changes_nothing(cli):
 
 
 def test_detached_from_a_terminal_it_runs_on(cli):
-    words = ["run", "-it", "--name", "box", "--detach-keys", "ctrl-q", NAME, "sh", "-c", "sleep 1000"]
-    on_terminal(cli, *words, send=b"\x11")
+    words = ["run", "-it", "--name", "box", "--detach-keys", "ctrl-q", NAME, "sh", "-c", "echo up; sleep 1000"]
+    on_terminal(cli, *words, send=b"\x11", after=b"up")
     assert status(cli) == "running"
 
 

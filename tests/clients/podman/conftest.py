@@ -1,8 +1,11 @@
 """podman as root."""
 
+import os
 import shutil
 
 import pytest
+
+from tests.integration import host
 
 from .. import podman_engine
 
@@ -12,18 +15,17 @@ def storage(workshop, runtime, archive):
     if not shutil.which("podman"):
         pytest.skip("podman is not installed")
     folder = workshop + "/podman"
-    import os
-
     os.makedirs(folder)
+    before = {m[0] for m in host.mount_table()}
     cli = podman_engine.make(folder, runtime, workshop)
     cli("load", "--input", archive).ok()
     yield folder
     cli("rm", "--force", "--all", "--time", "0")
     cli("rmi", "--force", "--all")
-    from tests.integration import host
-
-    for point in sorted((m[0] for m in host.mount_table() if m[0].startswith(folder)), reverse=True):
-        host.umount(point)  # the storage's own bind mount on itself
+    # the storage's own bind mount on itself, and that of the folder of network namespaces
+    for point in sorted({m[0] for m in host.mount_table()} - before, reverse=True):
+        if point.startswith((folder, "/run/netns")):
+            host.umount(point)
     shutil.rmtree(folder, ignore_errors=True)
 
 

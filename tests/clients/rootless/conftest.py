@@ -32,10 +32,10 @@ def installed(workshop):
         return os.path.abspath(os.environ["PYOCI_CLIENTS_RUNTIME"])
     target, wheels = workshop + "/installed", workshop + "/wheels"
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels]
-    subprocess.run(build, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(build, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL, timeout=120)
     wheel = os.path.join(wheels, os.listdir(wheels)[0])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--target", target, wheel]
-    subprocess.run(pip, check=True)
+    subprocess.run(pip, check=True, timeout=120)
     _start_with(target + "/bin/pyoci-boot", interpreter())
     return target + "/bin/pyoci"
 
@@ -128,6 +128,7 @@ def storage(user, installed, workshop, archive):
 @pytest.fixture
 def cli(storage, user, installed, tmp_path):
     folder = tempfile.mkdtemp(dir=user.home)
+    os.chown(folder, UID, UID)
     os.chmod(folder, 0o777)
     one = command_line(user, installed, folder)
     os.chdir("/")

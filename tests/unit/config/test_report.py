@@ -167,6 +167,15 @@ def test_advice_is_a_warning():
     ]  # fmt: skip
 
 
+def test_a_word_of_podman_on_a_bind_is_told_of():
+    config = ordinary()
+    config["mounts"].append({"destination": "/a", "source": "/b", "options": ["rbind", "nocopy"]})
+    faults = found(config)
+    place = ".mounts[%d].options[1]" % (len(config["mounts"]) - 1)
+    assert [(path, fault.level) for path, fault in faults.items()] == [(place, "warning")]
+    assert "podman" in faults[place].message
+
+
 def test_no_document_makes_the_report_fail():
     """Whatever stands in whatever place: the report ends, and says an error exactly when the check says no."""
     document = everything()

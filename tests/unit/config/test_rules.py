@@ -249,6 +249,7 @@ ACCEPTED = [
     mount(destination="/proc/uptime", source="/x", options=["bind", "ro"]),
     mount(destination="/proc", source="/proc", options=["rbind"]),
     mount(destination="/a", source="x", options=["remount", "ro"]),
+    mount(destination="/a", source="/x", options=["rbind", "nocopy", "copy"]),  # podman's own
     mount(destination="/a", options=["rslave"]),
     mount(destination="/process", type="tmpfs"),
     user_namespace(WHOLE, WHOLE, uid=65535),
