@@ -51,7 +51,13 @@ from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
 from pyoci.runtime.idmap import write_maps
-from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
+from pyoci.runtime.inherited import (
+    activation_sockets,
+    announce_sockets,
+    check_terminal,
+    describe_streams,
+    inherited_descriptors,
+)
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
@@ -127,6 +133,31 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     return making
 
 
+def new_record(plan: "Plan", bundle: "Bundle", last_fd: int) -> Record:
+    """The record of a container that this process is about to make, given our descriptors to `last_fd`."""
+    config = bundle.config
+    hooks = config.get("hooks", {})
+    return Record(
+        {
+            "id": plan.container_id,
+            "bundle": bundle.path,
+            "rootfs": bundle.rootfs,
+            "created": timestamp(),
+            "bootId": boot_id(),
+            "stage": CREATING,
+            "maker": [os.getpid(), start_time(os.getpid())],
+            "pid": 0,
+            "startTime": 0,
+            "annotations": config.get("annotations", {}),
+            "cgroup": plan.cgroup.to_record(),
+            "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if kind in hooks},
+            "hasProcess": "process" in config,
+            "privatePidNamespace": "pid" in plan.namespaces.new,
+            "streams": [] if plan.has_terminal else describe_streams(last_fd),
+        }
+    )
+
+
 class Making:
     """One container while it is being made."""
 
@@ -170,7 +201,7 @@ class Making:
         try:
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
-            self.record = self._new_record()
+            self.record = new_record(self.plan, self.bundle, self.job.last_fd)
             self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
@@ -191,28 +222,6 @@ class Making:
         loaded = load_filter(profile, self.call.root + "/" + SECCOMP_CACHE)
         self.job.filter_program = loaded.bpf
         self.job.filter_flags = loaded.flags
-
-    def _new_record(self) -> Record:
-        config = self.bundle.config
-        hooks = config.get("hooks", {})
-        return Record(
-            {
-                "id": self.plan.container_id,
-                "bundle": self.bundle.path,
-                "rootfs": self.bundle.rootfs,
-                "created": timestamp(),
-                "bootId": boot_id(),
-                "stage": CREATING,
-                "maker": [os.getpid(), start_time(os.getpid())],
-                "pid": 0,
-                "startTime": 0,
-                "annotations": config.get("annotations", {}),
-                "cgroup": self.plan.cgroup.to_record(),
-                "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if kind in hooks},
-                "hasProcess": "process" in config,
-                "privatePidNamespace": "pid" in self.plan.namespaces.new,
-            }
-        )
 
     # ---- making it ----------------------------------------------------------------------------------------
 
