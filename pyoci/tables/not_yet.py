@@ -17,8 +17,6 @@ NOT_YET: frozenset[str] = frozenset(
         "intelRdt",
         "netDevices",
         "mountExtensions.idmap",
-        "checkpoint",
-        "annotations:org.criu.config",
         "annotations:org.systemd.property.",
     }
 )

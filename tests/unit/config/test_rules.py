@@ -310,7 +310,7 @@ ASKED = {
     "seccomp.actions:SCMP_ACT_NOTIFY": (notify("mkdir"), ".linux.seccomp.syscalls[0].action"),
 }
 # Asked for elsewhere than in config.json.
-ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser", "checkpoint"}
+ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser"}
 
 
 def test_every_entry_of_not_yet_is_refused_or_asked_for_elsewhere():
