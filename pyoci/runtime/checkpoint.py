@@ -20,7 +20,7 @@ from pyoci.runtime.container import CONFIG, NOTIFY, load_record, open_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.host import lacks_power, read_facts
 from pyoci.runtime.images import Images, check_parent
-from pyoci.runtime.saved import attached_trees, device_paths, external_namespaces
+from pyoci.runtime.saved import device_paths, external_namespaces, host_trees, planned_mounts
 from pyoci.runtime.status import PAUSED, RUNNING, is_alive, status_of
 
 TYPE_CHECKING = False
@@ -117,8 +117,9 @@ def _freezer(record: "Record") -> str:
 def _mounts(
     directory: "Directory", config: "Config", pid: int, table: "list[Any]", values: "dict[str, Any]"
 ) -> "list[dict[str, str]]":
-    trees = attached_trees(config, read_facts(), values["id"], values["bundle"])
-    binds = [(tree.destination, tree.recursive) for tree in trees]
+    steps = planned_mounts(config, read_facts(), values["id"], values["bundle"])
+    trees = host_trees(steps, make_namespaces(config.get("linux", {})))
+    binds = [(destination, recursive) for destination, _, recursive in trees]
     if directory.exists(NOTIFY):
         binds.append(("/run/notify", False))
     linux = config.get("linux", {})

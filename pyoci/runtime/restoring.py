@@ -19,7 +19,6 @@ from pyoci.errors import OperationError, PyociError, errno_text
 from pyoci.hooks import run_hook
 from pyoci.init.stdio import give_stream
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
-from pyoci.ops.mounts import AttachTree
 from pyoci.plan.make import make_plan
 from pyoci.runtime import interrupts
 from pyoci.runtime.bundle import open_bundle
@@ -33,7 +32,7 @@ from pyoci.runtime.loopback import raise_loopback
 from pyoci.runtime.making import new_record
 from pyoci.runtime.notify import make_place
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
-from pyoci.runtime.saved import device_paths, namespaces_to_join
+from pyoci.runtime.saved import device_paths, host_trees, namespaces_to_join
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
 TYPE_CHECKING = False
@@ -161,8 +160,8 @@ class Restoring:
         self.directory.remove_directory(_ROOT)
 
     def _places(self) -> "list[dict[str, str]]":
-        trees = [step for step in self.plan.rootfs if isinstance(step, AttachTree)]
-        binds = [(tree.destination, os.path.realpath(tree.source), tree.recursive) for tree in trees]
+        trees = host_trees(self.plan.rootfs, self.plan.namespaces)
+        binds = [(destination, os.path.realpath(place), recursive) for destination, place, recursive in trees]
         binds.append(("/run/notify", self.directory.path + "/" + NOTIFY, False))
         with open("/proc/self/mountinfo", "rb") as file:
             return places(read_table(file.read()), binds, device_paths(self.plan.config))

@@ -4,7 +4,7 @@ import os
 
 from pyoci.cgroup.paths import container_paths
 from pyoci.errors import ConfigError
-from pyoci.ops.mounts import AttachTree
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
 from pyoci.plan.mounts import make_mounts
 from pyoci.plan.namespaces import make_namespaces
 from pyoci.tables.namespaces import PROC_NAMES
@@ -12,9 +12,11 @@ from pyoci.tables.rootfs import DEVICES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from pyoci.config.types import Config
+    from pyoci.ops.context import Operation
     from pyoci.plan.facts import Facts
     from pyoci.plan.records import Namespaces
 
@@ -24,12 +26,30 @@ _LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS"
 _JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
 
 
-def attached_trees(config: "Config", facts: "Facts", container_id: str, bundle: str) -> list[AttachTree]:
-    """The bind mounts of a container, from the plan's own making of them."""
+def planned_mounts(config: "Config", facts: "Facts", container_id: str, bundle: str) -> "list[Operation]":
+    """The mounts of a container, from the plan's own making of them."""
     linux = config.get("linux", {})
     cgroups = container_paths(facts.layout, linux.get("cgroupsPath"), container_id)
-    steps, _ = make_mounts(config, facts, make_namespaces(linux), bundle, cgroups)
-    return [step for step in steps if isinstance(step, AttachTree)]
+    return make_mounts(config, facts, make_namespaces(linux), bundle, cgroups)[0]
+
+
+def host_trees(steps: "Iterable[Operation]", namespaces: "Namespaces") -> list[tuple[str, str, bool]]:
+    """(destination, place on the host, whether what is mounted below comes along) of all that is bound.
+
+    Those of config.json, and what a user namespace gets of the host because it may not mount its own.
+    """
+    in_user_namespace = namespaces.has("user")
+    no_cgroup = in_user_namespace and "cgroup" not in namespaces.new
+    no_sysfs = in_user_namespace and "network" not in namespaces.new
+    trees = []
+    for step in steps:
+        if isinstance(step, AttachTree):
+            trees.append((step.destination, step.source, step.recursive))
+        elif no_cgroup and isinstance(step, AttachCgroupTree):
+            trees.append((step.destination, step.bound, True))
+        elif no_sysfs and isinstance(step, AttachFilesystem) and step.filesystem == "sysfs":
+            trees.append((step.destination, "/sys", True))
+    return trees
 
 
 def device_paths(config: "Config") -> list[str]:

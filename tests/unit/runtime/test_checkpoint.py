@@ -5,10 +5,11 @@ import os
 import pytest
 
 from pyoci.errors import ConfigError, UsageError
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes
 from pyoci.plan.namespaces import make_namespaces
 from pyoci.runtime.checkpoint import _check_status_fd
 from pyoci.runtime.images import Images, check_parent, open_to
-from pyoci.runtime.saved import external_namespaces, namespaces_to_join
+from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join
 
 
 def options(**given):
@@ -91,3 +92,18 @@ def test_a_kind_that_criu_cannot_join_is_refused(kind):
     with pytest.raises(ConfigError, match="cannot restore into a %s namespace" % kind) as caught:
         namespaces_to_join(spaces((kind, "/proc/self/ns/" + kind)))
     assert caught.value.where == ".linux.namespaces[0]"
+
+
+def test_what_a_user_namespace_may_not_mount_is_the_hosts():
+    plain = MountAttributes()
+    steps = [
+        AttachTree("", "/data", "/srv", recursive=True, attributes=plain),
+        AttachCgroupTree("", "/sys/fs/cgroup", "/sys/fs/cgroup/c1", plain),
+        AttachFilesystem("", "/sys", "sysfs", "sysfs", attributes=plain),
+        AttachFilesystem("", "/tmp", "tmpfs", "tmpfs", attributes=plain),
+    ]
+    data = ("/data", "/srv", True)
+    cgroup = ("/sys/fs/cgroup", "/sys/fs/cgroup/c1", True)
+    assert host_trees(steps, spaces(("mount", ""))) == [data]
+    assert host_trees(steps, spaces(("user", ""), ("cgroup", ""), ("network", ""))) == [data]
+    assert host_trees(steps, spaces(("user", ""))) == [data, cgroup, ("/sys", "/sys", True)]
