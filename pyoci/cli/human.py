@@ -10,7 +10,7 @@ import sys
 from pyoci.cli.main import not_carried_out
 from pyoci.cli.parse import HELP, NO_COMMAND, NO_SUCH_COMMAND, NO_SUCH_OPTION, Mistake
 from pyoci.cli.table import COMMANDS, GLOBAL_OPTIONS, Command, Option, options_of
-from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, UsageError
+from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError, UsageError
 from pyoci.log import Log
 
 COMPLETE_VARIABLE = "_PYOCI_COMPLETE"
@@ -23,9 +23,12 @@ def answer(mistake: Mistake, log: Log) -> int:
         return _complete()
     if mistake.kind in {HELP, NO_COMMAND} and (command is not None or not mistake.command):
         _print(help_page(command))
-        if command is None or command.works:
+        if command is None:
             return 0
-        log.error(UsageError(not_carried_out(command.name)))  # `checkpoint --help` is how podman probes for criu
+        failure = _why_not(command)
+        if failure is None:
+            return 0
+        log.error(failure)
     elif mistake.kind == HELP:
         log.error(Mistake(NO_SUCH_COMMAND, 'no such command: "%s"' % mistake.command))
     else:
@@ -34,6 +37,21 @@ def answer(mistake: Mistake, log: Log) -> int:
             mistake.fix = _hint(mistake, command)
         log.error(mistake)
     return EXIT_EXEC_FAILURE if mistake.command == "exec" else EXIT_FAILURE
+
+
+def _why_not(command: Command) -> "PyociError | None":
+    """Why the command cannot work here: `checkpoint --help` is how podman and CRI-O probe for criu."""
+    if not command.works:
+        return UsageError(not_carried_out(command.name))
+    if not command.needs_criu:
+        return None
+    from pyoci.runtime.checkpoint import probe
+
+    try:
+        probe()
+    except PyociError as error:
+        return error
+    return None
 
 
 def help_page(command: "Command | None") -> str:

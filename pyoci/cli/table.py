@@ -61,10 +61,11 @@ class Command:
     """One command.  It takes `least` to `most` positionals, described by `arguments`.
 
     `stops`: options end at the first positional, so that what follows the id reaches another program untouched.
+    `needs_criu`: whether it can work is up to the host, and its help says so by the exit status.
     `works`: this version carries the command out; where not, it is read and then refused with one clear error.
     """
 
-    __slots__ = ("arguments", "help", "least", "most", "name", "options", "stops", "works")
+    __slots__ = ("arguments", "help", "least", "most", "name", "needs_criu", "options", "stops", "works")
 
     def __init__(
         self,
@@ -77,6 +78,7 @@ class Command:
         *,
         stops: bool = False,
         works: bool = True,
+        needs_criu: bool = False,
     ) -> None:
         self.name = name
         self.arguments = arguments
@@ -86,6 +88,7 @@ class Command:
         self.options = options
         self.stops = stops
         self.works = works
+        self.needs_criu = needs_criu
 
 
 GLOBAL_OPTIONS = (
@@ -174,8 +177,8 @@ _UPDATE = (
 
 # What checkpoint and restore have in common, in the words of criu.
 _CRIU = (
-    Option("image-path", "", VALUE, "", "DIR", "directory of the images"),
-    Option("work-path", "", VALUE, "", "DIR", "directory of work files and logs"),
+    Option("image-path", "", VALUE, "", "DIR", "directory of the images (default: ./checkpoint)"),
+    Option("work-path", "", VALUE, "", "DIR", "directory of work files and logs (default: that of the images)"),
     Option("tcp-established", "", FLAG, False, "", "allow open TCP connections"),
     Option("ext-unix-sk", "", FLAG, False, "", "allow external unix sockets"),
     Option("shell-job", "", FLAG, False, "", "allow shell jobs"),
@@ -204,6 +207,7 @@ _RESTORE = (
     _DETACH,
     _NO_SUBREAPER,
     _NO_PIVOT,
+    _PRESERVE_FDS,
     Option("tcp-close", "", FLAG, False, "", "close TCP connections"),
     Option("lsm-profile", "", VALUE, "", "TYPE:NAME", "security profile to restore with"),
     Option("lsm-mount-context", "", VALUE, "", "CONTEXT", "SELinux mount context to restore with"),
@@ -296,8 +300,8 @@ _ROWS = (
     Command("pause", "ID", 1, 1, "Suspend all processes of a container."),
     Command("resume", "ID", 1, 1, "Resume a paused container."),
     Command("update", "ID", 1, 1, "Change the limits of a container.", _UPDATE),
-    Command("checkpoint", "ID", 1, 1, "Save a running container to disk.", _CHECKPOINT, works=False),
-    Command("restore", "ID", 1, 1, "Bring a saved container back.", _RESTORE, works=False),
+    Command("checkpoint", "ID", 1, 1, "Save a running container to disk.", _CHECKPOINT, needs_criu=True),
+    Command("restore", "ID", 1, 1, "Bring a saved container back.", _RESTORE, needs_criu=True),
     Command("mounts", "add|remove ID FILE", 3, 3, "Change the mounts of a running container.", works=False),
 )
 

@@ -24,8 +24,8 @@ def adopt_standard_streams(root_fd: int, uid: int) -> None:
                 null_fd = _container_null(root_fd)
             if null_fd >= 0:
                 os.dup2(null_fd, fd)
-        elif node.st_uid != uid and not stat.S_ISCHR(node.st_mode) and not stat.S_ISBLK(node.st_mode):
-            _give_to(fd, uid)
+        else:
+            give_stream(fd, node, uid)
     if null_fd > 2:
         os.close(null_fd)
 
@@ -55,7 +55,10 @@ def _container_null(root_fd: int) -> int:
         os.close(path_fd)
 
 
-def _give_to(fd: int, uid: int) -> None:
+def give_stream(fd: int, node: os.stat_result, uid: int) -> None:
+    """Give a stream, unless it is a device, to a user: the program may open it again by its name in /proc."""
+    if node.st_uid == uid or stat.S_ISCHR(node.st_mode) or stat.S_ISBLK(node.st_mode):
+        return
     try:
         os.fchown(fd, uid, -1)
     except OSError as error:

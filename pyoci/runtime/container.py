@@ -8,6 +8,7 @@
                              survive a damaged state.json
         config.json          the bytes of the bundle's config at the time of create
         start.sock           exists from create to start: init listens on it
+        criu-root/           exists while the container is restored
         notify/notify.sock   only where NOTIFY_SOCKET asked for it; the container sees the directory
 
 The record is written before the first cgroup, mount or process exists and removed last, so that a kill -9 at
@@ -136,6 +137,13 @@ class Directory:
         except (FileNotFoundError, IsADirectoryError):
             pass
 
+    def remove_directory(self, name: str) -> None:
+        """Remove an empty directory; a missing one is fine."""
+        try:
+            os.rmdir(name, dir_fd=self.fd)
+        except FileNotFoundError:
+            pass
+
     def remove(self) -> None:
         """Remove the directory with what pyoci put there, the record last; foreign directories are not entered.
 
@@ -257,7 +265,8 @@ class Record:
 
     Keys: id, bundle, rootfs, created (RFC 3339), bootId, stage ("creating" or "made"), pid, startTime (field
     22 of /proc/PID/stat), annotations, cgroup (the driver's record), cgroupManager, hooks (poststart and
-    poststop), hasProcess, privatePidNamespace, intelRdt (pyoci.resctrl.group; only where asked for).
+    poststop), hasProcess, privatePidNamespace, streams (what the descriptors given by the caller are; [] with a
+    terminal), intelRdt (pyoci.resctrl.group; only where asked for).
     """
 
     __slots__ = ("values",)

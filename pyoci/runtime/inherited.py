@@ -50,3 +50,8 @@ def announce_sockets(env: list[str], sockets: int, *, pid: int) -> list[str]:
     """`env` with the two variables of sd_listen_fds(3); configured ones would be read first, so they go."""
     given = [entry for entry in env if not entry.startswith(("LISTEN_FDS=", "LISTEN_PID="))]
     return [*given, "LISTEN_FDS=%d" % sockets, "LISTEN_PID=%d" % pid]
+
+
+def describe_streams(last_fd: int) -> list[str]:
+    """What the program's descriptors 0 to `last_fd` are, for a checkpoint: later it may have put others there."""
+    return [os.readlink("/proc/self/fd/%d" % fd) for fd in range(last_fd + 1)]

@@ -47,17 +47,21 @@ from pyoci.runtime.container import (
     SECCOMP_CACHE,
     START_SOCKET,
     Record,
-    boot_id,
     check_id,
     make_directory,
-    timestamp,
 )
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
 from pyoci.runtime.idmap import check_joined_maps, write_maps
-from pyoci.runtime.inherited import activation_sockets, announce_sockets, check_terminal, inherited_descriptors
+from pyoci.runtime.inherited import (
+    activation_sockets,
+    announce_sockets,
+    check_terminal,
+    inherited_descriptors,
+)
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
+from pyoci.runtime.new_record import new_record
 from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
@@ -199,7 +203,7 @@ class Making:
                 self.job.hook_outputs = open_outputs(annotations)
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
-            self.record = self._new_record()
+            self.record = new_record(self.plan, self.bundle, self.job.last_fd)
             self._link_cgroup()
             self.taken.note(self.record, self.directory)
             self.record.save(self.directory)
@@ -236,28 +240,6 @@ class Making:
             from pyoci.runtime.listener import prepare_listener
 
             prepare_listener(self.job, loaded, self.bundle.config["process"])
-
-    def _new_record(self) -> Record:
-        config = self.bundle.config
-        hooks = config.get("hooks", {})
-        return Record(
-            {
-                "id": self.plan.container_id,
-                "bundle": self.bundle.path,
-                "rootfs": self.bundle.rootfs,
-                "created": timestamp(),
-                "bootId": boot_id(),
-                "stage": CREATING,
-                "maker": [os.getpid(), start_time(os.getpid())],
-                "pid": 0,
-                "startTime": 0,
-                "annotations": config.get("annotations", {}),
-                "cgroup": self.plan.cgroup.to_record(),
-                "hooks": {kind: hooks[kind] for kind in ("poststart", "poststop") if kind in hooks},
-                "hasProcess": "process" in config,
-                "privatePidNamespace": "pid" in self.plan.namespaces.new,
-            }
-        )
 
     # ---- making it ----------------------------------------------------------------------------------------
 

@@ -5,9 +5,4 @@ for; the checks read the same set to refuse the rest by name.  An entry is `<whe
 the feature's key where it is a mere switch.
 """
 
-NOT_YET: frozenset[str] = frozenset(
-    {
-        "checkpoint",
-        "annotations:org.criu.config",
-    }
-)
+NOT_YET: frozenset[str] = frozenset()

@@ -16,7 +16,7 @@ DROP = object()
 # fmt: off
 APPLETS = [
     "sh", "true", "false", "cat", "echo", "id", "ls", "sleep", "test", "touch", "mkdir", "rm", "env", "pwd",
-    "kill", "stat", "mount", "hostname", "nproc", "head", "tr",
+    "kill", "stat", "mount", "hostname", "nproc", "head", "tr", "mv", "ln",
 ]
 # fmt: on
 FOLDERS = ["bin", "dev", "etc", "proc", "sys", "tmp", "run", "root", "mnt", "home", "data"]

@@ -160,6 +160,6 @@ def test_the_walker_leaves_out_what_only_type_checkers_see() -> None:
     [(row.name, option.key) for row in COMMANDS.values() if row.works for option in row.options],
 )
 def test_no_option_of_a_working_command_is_silently_ignored(command: str, key: str) -> None:
-    """Some file of runtime/ names it: weak, but it finds the option that nobody thought of."""
-    texts = [path.read_text() for path in (PACKAGE / "runtime").rglob("*.py")]
+    """Some file of runtime/ or criu/ names it: weak, but it finds the option that nobody thought of."""
+    texts = [path.read_text() for room in ("runtime", "criu") for path in (PACKAGE / room).rglob("*.py")]
     assert any('"%s"' % key in text for text in texts)

@@ -245,15 +245,35 @@ def test_a_runtime_failure_of_exec_is_255(line: str) -> None:
     assert run(line, "raise PyociError('x')").returncode == 255
 
 
-@pytest.mark.parametrize("line", ["checkpoint c1", "restore c1", "mounts add c1 f"])
+@pytest.mark.parametrize("line", ["mounts add c1 f"])
 def test_what_is_not_carried_out_says_so(line: str) -> None:
     done = run(line)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "pyoci: %s is not carried out by this version\n" % line.split(maxsplit=1)[0]
 
 
-def test_podmans_probe_for_checkpoint_fails() -> None:
-    assert run("checkpoint --help").returncode == 1
+FAKE_CRIU = """#!%s -IS
+import os, sys
+if sys.argv[1] == "check":
+    sys.exit(%d)
+kind = os.read(3, 99)[1]
+os.write(3, bytes([8, kind, 16, 1, 82, 2, 8, 4]))
+"""
+
+
+@pytest.mark.parametrize("command", ["checkpoint", "restore"])
+@pytest.mark.parametrize("good", [True, False])
+def test_podmans_probe_for_checkpoint_succeeds_where_criu_works(tmp_path: Path, command: str, good: bool) -> None:
+    """R-009."""
+    (tmp_path / "criu").write_text(FAKE_CRIU % (sys.executable, not good))
+    (tmp_path / "criu").chmod(0o755)
+    done = run(command + " --help", env={"PATH": str(tmp_path)})
+    assert "--image-path" in done.stdout
+    if good:
+        assert (done.returncode, done.stderr) == (0, "")
+    else:
+        assert done.returncode == 1
+        assert done.stderr.startswith("pyoci: criu does not work on this host\n")
 
 
 def test_podmans_probe_for_pod_restore_finds_its_words() -> None:

@@ -370,7 +370,7 @@ ASKED = {
     "mountExtensions.idmap": (mount(destination="/a", uidMappings=WHOLE), ".mounts[3].uidMappings"),
 }
 # Asked for elsewhere than in config.json.
-ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser", "checkpoint"}
+ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser"}
 
 
 def test_every_entry_of_not_yet_is_refused_or_asked_for_elsewhere():

@@ -1,0 +1,1 @@
+"""Speaking with criu: its messages, its process, and what a container is in its words."""

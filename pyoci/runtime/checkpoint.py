@@ -1,0 +1,204 @@
+"""`pyoci checkpoint ID`: save a running container to disk, by way of criu."""
+
+import fcntl
+import os
+from stat import S_ISCHR
+
+from pyoci.config.json_text import parse
+from pyoci.criu import streams
+from pyoci.criu.conversation import carry_out, with_log
+from pyoci.criu.messages import DUMP, PRE_DUMP
+from pyoci.criu.mounts import read_table, saved_names
+from pyoci.criu.options import dump_options
+from pyoci.criu.process import FIRST_INHERITED, Criu, require_features, require_usable, version
+from pyoci.errors import OperationError, StateError, SyscallError, UsageError, errno_text
+from pyoci.kernel.path import open_in_root
+from pyoci.ops.nodes import NULL_DEVICE
+from pyoci.plan.namespaces import make_namespaces
+from pyoci.runtime import interrupts
+from pyoci.runtime.container import CONFIG, NOTIFY, load_record, open_directory
+from pyoci.runtime.delete import destroy
+from pyoci.runtime.host import lacks_power, read_facts
+from pyoci.runtime.images import Images, check_parent
+from pyoci.runtime.saved import device_paths, external_namespaces, host_trees, planned_mounts
+from pyoci.runtime.status import PAUSED, RUNNING, is_alive, status_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from pyoci.cli.call import Call
+    from pyoci.config.types import Config
+    from pyoci.runtime.container import Directory, Record
+
+
+def main(call: "Call") -> int:
+    """Refused unless the container is running or paused; afterwards it is gone, unless it was to run on."""
+    options = call.options
+    directory = open_directory(call.root, call.arguments[0])
+    record = load_record(directory)
+    status = status_of(directory, record)
+    if status not in (RUNNING, PAUSED):
+        raise StateError("Container cannot be checkpointed in %s state" % status)
+    if lacks_power(call.rootless):
+        call.log.warning("checkpoint is untested with rootless containers")
+    config: Config = parse(directory.read(CONFIG), CONFIG, ours=True)  # type: ignore[assignment]
+    wanted = dump_options(options, config, version())
+    if options["status_fd"] is not None:
+        _check_status_fd(options["status_fd"])
+    images = Images(options, make=True)
+    if options["parent_path"]:
+        check_parent(images, options["parent_path"])
+    _check_features(options)
+    wanted.update(_of_the_container(directory, record, config, images, save=not options["pre_dump"]))
+    _dump(wanted, images, options)
+    if not options["pre_dump"] and not options["leave_running"]:
+        destroy(directory, record, call.log)
+    call.log.release()
+    return 0
+
+
+def probe() -> None:
+    """HostError unless a checkpoint could work here: podman asks by the exit status of `checkpoint --help`."""
+    require_usable()
+
+
+def _check_features(options: "dict[str, Any]") -> None:
+    if options["pre_dump"] or options["parent_path"]:
+        require_features(mem_track=True)
+    if options["lazy_pages"]:
+        require_features(lazy_pages=True)
+
+
+def _check_status_fd(fd: int) -> None:
+    try:
+        mode = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+    except (OSError, OverflowError, ValueError) as error:
+        text = errno_text(error.errno or 0) if isinstance(error, OSError) else "bad file descriptor"
+        raise UsageError("invalid --status-fd argument %d: %s" % (fd, text)) from None
+    if mode == os.O_RDONLY:
+        raise UsageError("invalid --status-fd argument %d: not writable" % fd)
+
+
+def _of_the_container(
+    directory: "Directory", record: "Record", config: "Config", images: Images, *, save: bool
+) -> "dict[str, Any]":
+    """The options that depend on the container; with `save`, what a restore needs besides goes to the images."""
+    values = record.values
+    pid: int = values["pid"]
+    wanted: dict[str, Any] = {"pid": pid, "root": values["rootfs"]}
+    place = _freezer(record)
+    if place:
+        wanted["freeze_cgroup"] = place
+    namespaces = make_namespaces(config.get("linux", {}))
+    wanted["external"] = external_namespaces(pid, namespaces)
+    if not save:
+        return wanted
+    with open("/proc/%d/mountinfo" % pid, "rb") as file:
+        table = read_table(file.read())
+    if namespaces.has("mount"):
+        wanted["ext_mnt"] = _mounts(directory, config, pid, table, values)
+    described = streams.describe(pid, values.get("streams"), {mount.number for mount in table})
+    wanted["external"] += streams.externals(described)
+    if not is_alive(record):  # all of the above was asked of a number
+        raise StateError("Container cannot be checkpointed in stopped state", cause="it ended just now")
+    streams.save(images.fd, described)
+    return wanted
+
+
+def _freezer(record: "Record") -> str:
+    """The cgroup that criu freezes; without one it stops the processes one by one."""
+    from pyoci.cgroup.freezer import place_in
+
+    place = place_in(record.values["cgroup"])
+    return place[0] if place is not None else ""
+
+
+def _mounts(
+    directory: "Directory", config: "Config", pid: int, table: "list[Any]", values: "dict[str, Any]"
+) -> "list[dict[str, str]]":
+    steps = planned_mounts(config, read_facts(), values["id"], values["bundle"])
+    trees = host_trees(steps, make_namespaces(config.get("linux", {})))
+    binds = [(destination, recursive) for destination, _, recursive in trees]
+    if directory.exists(NOTIFY):
+        binds.append(("/run/notify", False))
+    linux = config.get("linux", {})
+    root_fd = os.open("/proc/%d/root" % pid, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        masks = [path for path in linux.get("maskedPaths", []) if _is_masked_file(root_fd, path)]
+        others = [mount["destination"] for mount in config.get("mounts", [])]
+        others += [*linux.get("maskedPaths", []), *linux.get("readonlyPaths", [])]
+        return saved_names(
+            table,
+            binds,
+            lambda path: _locate(root_fd, path),
+            others=others,
+            masks=masks,
+            devices=device_paths(config),
+        )
+    finally:
+        os.close(root_fd)
+
+
+def _locate(root_fd: int, path: str) -> str:
+    """Where a path of the container leads, as its mountinfo would name it; "" when nowhere."""
+    try:
+        fd = open_in_root(root_fd, path)
+    except SyscallError:
+        return ""
+    try:
+        return os.readlink("/proc/self/fd/%d" % fd)
+    finally:
+        os.close(fd)
+
+
+def _is_masked_file(root_fd: int, path: str) -> bool:
+    try:
+        fd = open_in_root(root_fd, path)
+    except SyscallError:
+        return False
+    try:
+        node = os.fstat(fd)
+        return S_ISCHR(node.st_mode) and node.st_rdev == NULL_DEVICE
+    finally:
+        os.close(fd)
+
+
+def _leave_session() -> list[int]:
+    """A ^C is for us alone: criu, hit in the middle, would leave the container frozen."""
+    os.setsid()
+    return []
+
+
+def _dump(wanted: "dict[str, Any]", images: Images, options: "dict[str, Any]") -> None:
+    """Let criu do it; when it fails or we are interrupted, criu lets the container run on."""
+    log_path = images.log_path + "/" + wanted["log_file"]
+    pre_dump = options["pre_dump"]
+    status_fd = options["status_fd"]
+
+    def listen(script: str, pid: int, fds: list[int]) -> None:
+        nonlocal status_fd
+        for fd in fds:
+            os.close(fd)
+        if script == "status-ready" and status_fd is not None:
+            os.write(status_fd, b"\0")
+            os.close(status_fd)
+            status_fd = None
+
+    interrupts.hold()
+    inherit = images.descriptors()
+    wanted.update(images.options(FIRST_INHERITED))
+    criu = Criu(inherit=inherit, enter=None if options["shell_job"] else _leave_session)
+    try:
+        carry_out(criu, {"type": PRE_DUMP if pre_dump else DUMP, "opts": wanted}, listen, interrupts.interruptible)
+        criu.end_of_requests()
+        code = criu.wait()
+    except OperationError as error:
+        criu.close()
+        raise with_log(error, log_path) from None
+    except BaseException:
+        criu.close()
+        raise
+    criu.close()
+    if code and not pre_dump:  # after a pre-dump criu waits for a dump, which never comes
+        raise with_log(OperationError("criu failed: exit status %d" % code), log_path)

@@ -1,0 +1,106 @@
+"""What criu needs of the root filesystem: every mount point in it, and a mount of its own to take as the root.
+
+Both are done in mount namespaces that end with their process, so a killed runtime leaves no mount on the host.
+"""
+
+import os
+
+from pyoci.init.channel import CLOSED, READY, channel_pair
+from pyoci.init.report import failing, report_and_exit
+from pyoci.kernel.mount import (
+    AT_FDCWD,
+    AT_RECURSIVE,
+    MS_REC,
+    MS_SLAVE,
+    OPEN_TREE_CLONE,
+    mount,
+    move_mount,
+    open_tree,
+    path_argument,
+)
+from pyoci.kernel.process import CLONE_NEWNS, unshare
+from pyoci.ops.context import Context
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, Remount
+from pyoci.ops.nodes import MakeDevice, MakeDirectory, MakeSymlink
+from pyoci.ops.root import BindRoot, SetPropagation
+from pyoci.runtime.explain import died, explain
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from pyoci.init.channel import Channel
+    from pyoci.ops.context import Operation
+    from pyoci.plan.records import Plan
+
+# criu mounts what was mounted, but on mount points that have to be there.
+_REPEATED = (
+    SetPropagation,
+    BindRoot,
+    AttachFilesystem,
+    AttachTree,
+    Remount,
+    MakeDevice,
+    MakeDirectory,
+    MakeSymlink,
+)
+_CGROUP = ("cgroup", "cgroup2")
+
+
+def make_mount_points(plan: "Plan") -> None:
+    """Build the root as `create` does and throw it away: what stays are the mount points.  Raises OperationError.
+
+    A mount point may lie in another mount, so nothing less than mounting tells where it has to be made.
+    """
+    ours, theirs = channel_pair()
+    pid = os.fork()
+    if pid == 0:
+        _build_and_exit(plan, theirs)
+    theirs.close()
+    try:
+        name, payload, _ = ours.receive()
+    finally:
+        ours.close()
+        status = os.waitpid(pid, 0)[1]
+    if name == CLOSED:
+        raise died(status, "process that makes the mount points")
+    if name != READY:
+        raise explain(payload)
+
+
+def _build_and_exit(plan: "Plan", channel: "Channel") -> "NoReturn":
+    try:
+        os.umask(0)
+        with failing("restore", "a mount namespace for the mount points"):
+            unshare(CLONE_NEWNS)
+            proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        ctx = Context(proc_fd, in_user_namespace=plan.namespaces.has("user"))
+        for step in plan.rootfs:
+            with failing("restore", step.describe(), step.where):
+                _repeat(step, ctx)
+        channel.send(READY)
+        os._exit(0)
+    except BaseException as error:
+        report_and_exit(channel, error)
+
+
+def _repeat(step: "Operation", ctx: Context) -> None:
+    is_cgroup = isinstance(step, AttachFilesystem) and step.filesystem in _CGROUP
+    if isinstance(step, AttachCgroupTree) or is_cgroup:
+        MakeDirectory(step.where, step.destination).apply(ctx)  # type: ignore[attr-defined]
+    elif isinstance(step, _REPEATED):  # not what changes names: this process is in the host's namespaces
+        step.apply(ctx)
+
+
+def enter_with_root(rootfs: str, place: str) -> None:
+    """In the process that becomes criu: a mount namespace with the rootfs, as a mount of its own, at `place`.
+
+    criu wants its root to be a mount whose parent is not hidden by another one.
+    """
+    unshare(CLONE_NEWNS)
+    mount(None, b"/", None, MS_SLAVE | MS_REC, None)
+    tree_fd = open_tree(AT_FDCWD, path_argument(rootfs), OPEN_TREE_CLONE | AT_RECURSIVE)
+    target_fd = os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    move_mount(tree_fd, target_fd, detail=place)
+    os.close(tree_fd)
+    os.close(target_fd)

@@ -1,0 +1,99 @@
+"""What checkpoint and restore have to agree on: which mounts, namespaces and devices come from the host."""
+
+import os
+
+from pyoci.cgroup.paths import container_paths
+from pyoci.errors import ConfigError
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
+from pyoci.plan.mounts import make_mounts
+from pyoci.plan.namespaces import make_namespaces
+from pyoci.tables.namespaces import PROC_NAMES
+from pyoci.tables.rootfs import DEVICES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from pyoci.config.types import Config
+    from pyoci.ops.context import Operation
+    from pyoci.plan.facts import Facts
+    from pyoci.plan.records import Namespaces
+
+# Namespaces by path that criu leaves alone altogether, and the names under which it is handed them again.
+_LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
+# Those that it joins at the restore, in its own words.
+_JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
+
+
+def planned_mounts(config: "Config", facts: "Facts", container_id: str, bundle: str) -> "list[Operation]":
+    """The mounts of a container, from the plan's own making of them."""
+    linux = config.get("linux", {})
+    cgroups = container_paths(facts.layout, linux.get("cgroupsPath"), container_id)
+    return make_mounts(config, facts, make_namespaces(linux), bundle, cgroups)[0]
+
+
+def host_trees(steps: "Iterable[Operation]", namespaces: "Namespaces") -> list[tuple[str, str, bool]]:
+    """(destination, place on the host, whether what is mounted below comes along) of all that is bound.
+
+    Those of config.json, and what a user namespace gets of the host because it may not mount its own.
+    """
+    in_user_namespace = namespaces.has("user")
+    no_cgroup = in_user_namespace and "cgroup" not in namespaces.new
+    no_sysfs = in_user_namespace and "network" not in namespaces.new
+    trees = []
+    for step in steps:
+        if isinstance(step, AttachTree):
+            trees.append((step.destination, step.source, step.recursive))
+        elif no_cgroup and isinstance(step, AttachCgroupTree):
+            trees.append((step.destination, step.bound, True))
+        elif no_sysfs and isinstance(step, AttachFilesystem) and step.filesystem == "sysfs":
+            trees.append((step.destination, "/sys", True))
+    return trees
+
+
+def device_paths(config: "Config") -> list[str]:
+    """Every device node that may be a bind mount of the host's."""
+    return [path for path, _, _ in DEVICES] + [
+        device["path"] for device in config.get("linux", {}).get("devices", [])
+    ]
+
+
+def external_namespaces(pid: int, namespaces: "Namespaces") -> list[str]:
+    """The namespaces of init that are somebody else's, for the checkpoint."""
+    result = []
+    for joined in namespaces.joined:
+        if joined.kind in _LEFT_ALONE:
+            name, key = _LEFT_ALONE[joined.kind]
+            inode = os.stat("/proc/%d/ns/%s" % (pid, PROC_NAMES[joined.kind])).st_ino
+            result.append("%s[%d]:%s" % (name, inode, key))
+    return result
+
+
+def namespaces_to_join(namespaces: "Namespaces") -> "tuple[list[dict[str, Any]], list[tuple[str, int]]]":
+    """For the restore: (what criu joins by path, (key, descriptor) of what it is handed).
+
+    ConfigError for a kind that criu cannot put anybody into, or a path that leads nowhere.
+    """
+    by_path: list[dict[str, Any]] = []
+    handed: list[tuple[str, int]] = []
+    for joined in namespaces.joined:
+        if joined.kind in _LEFT_ALONE:
+            try:
+                fd = os.open(joined.path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise ConfigError(
+                    "%s namespace %s: %s" % (joined.kind, joined.path, os.strerror(error.errno or 0).lower()),
+                    where=joined.where + ".path",
+                    cause="a namespace by path is not saved: it must be there again at the restore",
+                ) from None
+            handed.append((_LEFT_ALONE[joined.kind][1], fd))
+        elif joined.kind in _JOINED:
+            by_path.append({"ns": _JOINED[joined.kind], "ns_file": joined.path})
+        else:
+            raise ConfigError(
+                "cannot restore into a %s namespace by path: operation not supported" % joined.kind,
+                where=joined.where,
+                cause="criu joins network, pid, ipc, uts, time and user namespaces only",
+            )
+    return by_path, handed

@@ -1,0 +1,61 @@
+"""podman container checkpoint and restore, where criu works on this kernel."""
+
+import os
+import subprocess
+
+import pytest
+
+from tests.integration import host
+
+from ..images import NAME
+
+COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
+
+
+@pytest.fixture(autouse=True)
+def criu(cli, runtime):
+    cli.environment["PATH"] = os.environ["PATH"]  # criu may be one of the caller's own
+    probe = subprocess.run([runtime, "checkpoint", "--help"], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip("no usable criu: " + " ".join(probe.stderr.split()))
+
+
+def last_count(cli, name):
+    lines = cli("logs", name).ok().out.split()
+    return int(lines[-1]) if lines else 0
+
+
+def goes_on_after(cli, name, count):
+    host.until(lambda: last_count(cli, name) > count + 2, what="the container to count on")
+    assert last_count(cli, name) < count + 200, "it began anew"
+
+
+def test_a_container_goes_on_where_it_was(cli):
+    cli("run", "--detach", "--name", "c1", NAME, "/bin/sh", "-c", COUNT).ok()
+    host.until(lambda: last_count(cli, "c1") > 3, what="it to count")
+    cli("container", "checkpoint", "c1").ok()
+    assert cli("inspect", "--format", "{{.State.Running}}", "c1").ok().out.strip() == "false"
+    count = last_count(cli, "c1")
+    cli("container", "restore", "c1").ok()
+    goes_on_after(cli, "c1", count)
+    cli("container", "checkpoint", "--leave-running", "c1").ok()
+    goes_on_after(cli, "c1", last_count(cli, "c1"))
+
+
+def test_a_container_moves_by_way_of_a_file(cli, tmp_path):
+    cli("run", "--detach", "--name", "c2", NAME, "/bin/sh", "-c", COUNT).ok()
+    host.until(lambda: last_count(cli, "c2") > 3, what="it to count")
+    cli("container", "checkpoint", "--export", str(tmp_path / "c.tar.gz"), "c2").ok()
+    count = last_count(cli, "c2")
+    cli("rm", "c2").ok()
+    cli("container", "restore", "--import", str(tmp_path / "c.tar.gz"), "--name", "c3").ok()
+    goes_on_after(cli, "c3", count)
+
+
+def test_a_container_with_a_terminal(cli):
+    cli("run", "--detach", "--tty", "--name", "c4", NAME, "/bin/sh", "-c", COUNT).ok()
+    host.until(lambda: last_count(cli, "c4") > 3, what="it to count")
+    cli("container", "checkpoint", "c4").ok()
+    count = last_count(cli, "c4")
+    cli("container", "restore", "c4").ok()
+    goes_on_after(cli, "c4", count)

@@ -1,0 +1,109 @@
+"""What checkpoint and restore check before criu is asked, and what both sides have to agree on."""
+
+import os
+
+import pytest
+
+from pyoci.errors import ConfigError, UsageError
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes
+from pyoci.plan.namespaces import make_namespaces
+from pyoci.runtime.checkpoint import _check_status_fd
+from pyoci.runtime.images import Images, check_parent, open_to
+from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join
+
+
+def options(**given):
+    return {"image_path": "", "work_path": "", **given}
+
+
+def test_directories_are_made_for_the_owner_only(tmp_path):
+    images = Images(options(image_path=str(tmp_path / "a" / "b"), work_path=str(tmp_path / "w")), make=True)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a/b", "w")] == [0o700, 0o700]
+    assert images.log_path == str(tmp_path / "w")
+    assert images.options(7) == {"images_dir_fd": 7, "work_dir_fd": 8}
+    assert [os.readlink("/proc/self/fd/%d" % fd) for fd in images.reopened()] == [images.path, images.log_path]
+
+
+def test_a_restore_makes_no_images(tmp_path):
+    with pytest.raises(UsageError, match="no such file or directory") as caught:
+        Images(options(image_path=str(tmp_path / "a")), make=False)
+    assert caught.value.where == "--image-path"
+
+
+def test_without_a_path_it_is_checkpoint_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = Images(options(), make=True)
+    assert images.path == str(tmp_path / "checkpoint") == images.log_path
+    assert images.options(4) == {"images_dir_fd": 4}
+
+
+def test_parents(tmp_path):
+    images = Images(options(image_path=str(tmp_path / "two")), make=True)
+    (tmp_path / "one").mkdir()
+    check_parent(images, "../one")
+    for path in ("/one", "../nowhere"):
+        with pytest.raises(UsageError, match="parent-path"):
+            check_parent(images, path)
+
+
+def test_images_are_opened_to_a_group_for_a_while_only(tmp_path):
+    images = Images(options(image_path=str(tmp_path / "a")), make=True)
+    with open_to(images, os.getegid()):
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o710
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    with open_to(images, None):
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("fd", [9999, -1, 1 << 40])
+def test_a_status_descriptor_that_is_none(fd):
+    with pytest.raises(UsageError, match="invalid --status-fd argument %d: bad file descriptor" % fd):
+        _check_status_fd(fd)
+
+
+def test_a_status_descriptor_has_to_be_writable():
+    reader, writer = os.pipe()
+    _check_status_fd(writer)
+    with pytest.raises(UsageError, match="not writable"):
+        _check_status_fd(reader)
+    os.close(reader)
+    os.close(writer)
+
+
+def spaces(*entries):
+    return make_namespaces({"namespaces": [{"type": kind, "path": path} for kind, path in entries]})
+
+
+def test_namespaces_that_are_left_alone_have_one_name_on_both_sides():
+    joined = spaces(("network", "/proc/self/ns/net"), ("pid", "/proc/self/ns/pid"), ("ipc", "/proc/self/ns/ipc"))
+    inode = os.stat("/proc/self/ns/net").st_ino
+    saved = external_namespaces(os.getpid(), joined)
+    assert saved[0] == "net[%d]:extRootNetNS" % inode
+    by_path, handed = namespaces_to_join(joined)
+    assert [entry.partition(":")[2] for entry in saved] == [key for key, _ in handed]
+    assert by_path == [{"ns": "ipc", "ns_file": "/proc/self/ns/ipc"}]
+    assert os.fstat(handed[0][1]).st_ino == inode
+    for _, fd in handed:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("kind", ["mount", "cgroup"])
+def test_a_kind_that_criu_cannot_join_is_refused(kind):
+    with pytest.raises(ConfigError, match="cannot restore into a %s namespace" % kind) as caught:
+        namespaces_to_join(spaces((kind, "/proc/self/ns/" + kind)))
+    assert caught.value.where == ".linux.namespaces[0]"
+
+
+def test_what_a_user_namespace_may_not_mount_is_the_hosts():
+    plain = MountAttributes()
+    steps = [
+        AttachTree("", "/data", "/srv", recursive=True, attributes=plain),
+        AttachCgroupTree("", "/sys/fs/cgroup", "/sys/fs/cgroup/c1", plain),
+        AttachFilesystem("", "/sys", "sysfs", "sysfs", attributes=plain),
+        AttachFilesystem("", "/tmp", "tmpfs", "tmpfs", attributes=plain),
+    ]
+    data = ("/data", "/srv", True)
+    cgroup = ("/sys/fs/cgroup", "/sys/fs/cgroup/c1", True)
+    assert host_trees(steps, spaces(("mount", ""))) == [data]
+    assert host_trees(steps, spaces(("user", ""), ("cgroup", ""), ("network", ""))) == [data]
+    assert host_trees(steps, spaces(("user", ""))) == [data, cgroup, ("/sys", "/sys", True)]
