@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Binding = tuple[Callable[..., int], Callable[[], int], Callable[[int], Any], Callable[[Any], int]]
+
 # Numbers below 424 differ between architectures; those from 424 on are the same everywhere.
 _X86_64 = {
     "close": 3, "ioctl": 16, "ptrace": 101, "capget": 125, "capset": 126, "pivot_root": 155, "prctl": 157,
@@ -47,7 +49,7 @@ MACHINE = os.uname().machine
 NUMBERS: dict[str, int] = {**{"x86_64": _X86_64, "aarch64": _AARCH64}.get(MACHINE, {}), **_EVERYWHERE}
 
 
-def _bind_own() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int], Any]]":
+def _bind_own() -> "Binding":
     """The same in the interpreter that pyoci brings along: launcher/interpreter.c has the one function built in."""
     import _pyoci
 
@@ -64,11 +66,11 @@ def _bind_own() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int],
         def raw(self, value: bytes) -> None:
             self[: len(value)] = value
 
-    return _pyoci.syscall, _pyoci.errno, Buffer
+    return _pyoci.syscall, _pyoci.errno, Buffer, _pyoci.address
 
 
-def _bind_private() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int], Any]]":
-    """syscall(2) over the private `_ctypes`: (the function, errno of the last call, make a byte buffer)."""
+def _bind_private() -> "Binding":
+    """syscall(2) over the private `_ctypes`: the function, errno of the last call, make a buffer, its address."""
     import _ctypes
 
     class Long(_ctypes._SimpleCData):  # type: ignore[type-arg]
@@ -87,23 +89,24 @@ def _bind_private() -> "tuple[Callable[..., int], Callable[[], int], Callable[[i
     handle = _ctypes.dlopen(None, os.RTLD_NOW)  # type: ignore[arg-type]
     function = Function(_ctypes.dlsym(handle, "syscall"))
     function.argtypes = (Long, Pointer, Pointer, Pointer, Pointer, Pointer, Pointer)
-    return function, _ctypes.get_errno, lambda size: (Byte * size)()
+    return function, _ctypes.get_errno, lambda size: (Byte * size)(), _ctypes.addressof
 
 
-def _bind_public() -> "tuple[Callable[..., int], Callable[[], int], Callable[[int], Any]]":
+def _bind_public() -> "Binding":
     """The same over the public `ctypes`, for an interpreter whose private module looks different."""
     import ctypes
 
     function = ctypes.CDLL(None, use_errno=True).syscall
     function.restype = ctypes.c_long
     function.argtypes = (ctypes.c_long, *[ctypes.c_void_p] * 6)
-    return function, ctypes.get_errno, lambda size: (ctypes.c_char * size)()
+    return function, ctypes.get_errno, lambda size: (ctypes.c_char * size)(), ctypes.addressof
 
 
 try:
-    _syscall, _errno, buffer = _bind_own() if "_pyoci" in sys.builtin_module_names else _bind_private()
+    _bound = _bind_own() if "_pyoci" in sys.builtin_module_names else _bind_private()
 except (ImportError, AttributeError, TypeError):
-    _syscall, _errno, buffer = _bind_public()
+    _bound = _bind_public()
+_syscall, _errno, buffer, _address = _bound
 
 
 def call(
@@ -138,11 +141,4 @@ _BYTES_HEADER = bytes.__basicsize__ - 1
 
 def address_of_buffer(value: object) -> int:
     """The address of a buffer's storage, for a pointer inside a packed structure."""
-    if isinstance(value, bytearray):
-        import _pyoci
-
-        address: int = _pyoci.address(value)
-        return address
-    import _ctypes
-
-    return _ctypes.addressof(value)  # type: ignore[arg-type]
+    return _address(value)

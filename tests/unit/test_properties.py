@@ -35,6 +35,8 @@ MACHINES = {
     "ip": "host",
     "two_cpus": "host",
     "compiler": "host",
+    "fuse": "host",
+    "idmapped_tmpfs": "host",
 }
 
 
