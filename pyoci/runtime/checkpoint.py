@@ -20,7 +20,13 @@ from pyoci.runtime.container import CONFIG, NOTIFY, load_record, open_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.host import lacks_power, read_facts
 from pyoci.runtime.images import Images, check_parent
-from pyoci.runtime.saved import device_paths, external_namespaces, host_trees, planned_mounts
+from pyoci.runtime.saved import (
+    device_paths,
+    external_namespaces,
+    host_trees,
+    planned_mounts,
+    refuse_what_would_be_lost,
+)
 from pyoci.runtime.status import PAUSED, RUNNING, is_alive, status_of
 
 TYPE_CHECKING = False
@@ -43,6 +49,7 @@ def main(call: "Call") -> int:
     if lacks_power(call.rootless):
         call.log.warning("checkpoint is untested with rootless containers")
     config: Config = parse(directory.read(CONFIG), CONFIG, ours=True)  # type: ignore[assignment]
+    refuse_what_would_be_lost(config)
     wanted = dump_options(options, config, version())
     if options["status_fd"] is not None:
         _check_status_fd(options["status_fd"])

@@ -32,7 +32,7 @@ from pyoci.runtime.loopback import raise_loopback
 from pyoci.runtime.new_record import new_record
 from pyoci.runtime.notify import make_place
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
-from pyoci.runtime.saved import device_paths, host_trees, namespaces_to_join
+from pyoci.runtime.saved import device_paths, host_trees, namespaces_to_join, refuse_what_would_be_lost
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
 TYPE_CHECKING = False
@@ -58,6 +58,7 @@ def restored(call: "Call") -> "Restoring":
     config = bundle.config
     terminal = config.get("process", {}).get("terminal", False)
     check_terminal(terminal, options, detached=bool(options["detach"]))
+    refuse_what_would_be_lost(config)
     wanted = restore_options(options, config, version())
     if options["lazy_pages"]:
         require_features(lazy_pages=True)
@@ -76,6 +77,7 @@ def restored(call: "Call") -> "Restoring":
         linux.get("resources"),
         in_user_namespace=rootless,
         manager=call.cgroup_manager,
+        annotations=config.get("annotations"),
     )
     plan = make_plan(
         config,

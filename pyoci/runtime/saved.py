@@ -26,6 +26,25 @@ _LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS"
 _JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
 
 
+def refuse_what_would_be_lost(config: "Config") -> None:
+    """ConfigError for what criu knows nothing of and a restored container would silently lack."""
+    found = ""
+    for index, mount in enumerate(config.get("mounts", [])):
+        words = mount.get("options", [])
+        if mount.get("uidMappings") or mount.get("gidMappings") or "idmap" in words or "ridmap" in words:
+            found = ".mounts[%d]" % index
+    linux = config.get("linux", {})
+    for key in ("netDevices", "intelRdt"):
+        if linux.get(key):
+            found = ".linux." + key
+    if found:
+        raise ConfigError(
+            "checkpoint and restore cannot keep %s: operation not supported" % found,
+            where=found,
+            cause="criu saves neither id-mapped mounts nor what is outside of the container",
+        )
+
+
 def planned_mounts(config: "Config", facts: "Facts", container_id: str, bundle: str) -> "list[Operation]":
     """The mounts of a container, from the plan's own making of them."""
     linux = config.get("linux", {})

@@ -9,7 +9,7 @@ from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, Mou
 from pyoci.plan.namespaces import make_namespaces
 from pyoci.runtime.checkpoint import _check_status_fd
 from pyoci.runtime.images import Images, check_parent, open_to
-from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join
+from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join, refuse_what_would_be_lost
 
 
 def options(**given):
@@ -107,3 +107,19 @@ def test_what_a_user_namespace_may_not_mount_is_the_hosts():
     assert host_trees(steps, spaces(("mount", ""))) == [data]
     assert host_trees(steps, spaces(("user", ""), ("cgroup", ""), ("network", ""))) == [data]
     assert host_trees(steps, spaces(("user", ""))) == [data, cgroup, ("/sys", "/sys", True)]
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        ({"mounts": [{"destination": "/a"}, {"destination": "/b", "options": ["bind", "ridmap"]}]}, ".mounts[1]"),
+        ({"mounts": [{"destination": "/a", "uidMappings": [{}]}]}, ".mounts[0]"),
+        ({"linux": {"netDevices": {"eth7": {}}}}, ".linux.netDevices"),
+        ({"linux": {"intelRdt": {"closID": "x"}}}, ".linux.intelRdt"),
+    ],
+)
+def test_what_would_be_lost_is_refused_by_name(config, where):
+    with pytest.raises(ConfigError, match="cannot keep") as caught:
+        refuse_what_would_be_lost(config)
+    assert caught.value.where == where
+    refuse_what_would_be_lost({"mounts": [{"destination": "/a", "options": ["bind"]}], "linux": {}})
