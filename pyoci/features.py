@@ -1,7 +1,7 @@
 """What this runtime can do, as the document of runtime-spec features.md and features-linux.md.
 
-Each list is made from the table that the runtime itself works with, less what tables/not_yet.py holds back, so
-that the document promises what config.json may ask for and no more.  It describes the implementation and not
+Each list is made from the table that the runtime itself works with, so that the document promises what config.json
+may ask for and no more.  It describes the implementation and not
 the host; seccomp.supportedFlags alone depends on the kernel, by its definition.
 """
 
@@ -12,13 +12,8 @@ from pyoci.tables.capabilities import NAMES
 from pyoci.tables.hooks import KINDS
 from pyoci.tables.mount_options import OPTIONS
 from pyoci.tables.namespaces import CLONE_FLAGS
-from pyoci.tables.not_yet import NOT_YET
 from pyoci.tables.process import MEMORY_POLICIES, MEMORY_POLICY_FLAGS
 from pyoci.tables.seccomp import ACTIONS, ARCHITECTURES, FLAG_NEW_LISTENER, FLAGS, OPERATORS
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 OCI_VERSION_MIN = "1.0.0"
 OCI_VERSION_MAX = "1.3.0"
@@ -30,13 +25,13 @@ def make_features() -> "dict[str, object]":
         "ociVersionMin": OCI_VERSION_MIN,
         "ociVersionMax": OCI_VERSION_MAX,
         "hooks": list(KINDS),
-        "mountOptions": _ready("mountOptions", OPTIONS),
+        "mountOptions": sorted(OPTIONS),
         "linux": _linux(),
         "annotations": {
             "io.pyoci.version": __version__,
-            "org.opencontainers.runc.checkpoint.enabled": "true" if _is_ready("checkpoint") else "false",
+            "org.opencontainers.runc.checkpoint.enabled": "true",
         },
-        "potentiallyUnsafeConfigAnnotations": _ready("annotations", UNSAFE),
+        "potentiallyUnsafeConfigAnnotations": sorted(UNSAFE),
     }
 
 
@@ -47,35 +42,24 @@ def _linux() -> "dict[str, object]":
         "cgroup": {
             "v1": True,
             "v2": True,
-            "systemd": _is_ready("cgroup:systemd"),
-            "systemdUser": _is_ready("cgroup:systemdUser"),
+            "systemd": True,
+            "systemdUser": True,
             "rdma": True,
         },
         "seccomp": {
             "enabled": True,
-            "actions": _ready("seccomp.actions", ACTIONS),
+            "actions": sorted(ACTIONS),
             "operators": sorted(OPERATORS),
             "archs": sorted(ARCHITECTURES),
             "knownFlags": sorted(FLAGS),
             "supportedFlags": [name for name in sorted(FLAGS) if flags_supported(_with_listener(name))],
         },
-        "apparmor": {"enabled": _is_ready("apparmor")},
-        "selinux": {"enabled": _is_ready("selinux")},
-        "intelRdt": _intel_rdt(_is_ready("intelRdt")),
-        "memoryPolicy": _memory_policy(_is_ready("memoryPolicy")),
-        "mountExtensions": {"idmap": {"enabled": _is_ready("mountExtensions.idmap")}},
-        "netDevices": {"enabled": _is_ready("netDevices")},
-    }
-
-
-def _intel_rdt(ready: bool) -> "dict[str, bool]":
-    return {"enabled": ready, "schemata": ready, "monitoring": ready}
-
-
-def _memory_policy(ready: bool) -> "dict[str, list[str]]":
-    return {
-        "modes": sorted(MEMORY_POLICIES) if ready else [],
-        "flags": sorted(MEMORY_POLICY_FLAGS) if ready else [],
+        "apparmor": {"enabled": True},
+        "selinux": {"enabled": True},
+        "intelRdt": {"enabled": True, "schemata": True, "monitoring": True},
+        "memoryPolicy": {"modes": sorted(MEMORY_POLICIES), "flags": sorted(MEMORY_POLICY_FLAGS)},
+        "mountExtensions": {"idmap": {"enabled": True}},
+        "netDevices": {"enabled": True},
     }
 
 
@@ -83,11 +67,3 @@ def _with_listener(name: str) -> int:
     """The flag's bit as the kernel can be asked about it: WAIT_KILLABLE_RECV alone is always an error."""
     wants_listener = name == "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
     return FLAGS[name] | (FLAG_NEW_LISTENER if wants_listener else 0)
-
-
-def _is_ready(entry: str) -> bool:
-    return entry not in NOT_YET
-
-
-def _ready(place: str, words: "Iterable[str]") -> "list[str]":
-    return sorted(word for word in words if "%s:%s" % (place, word) not in NOT_YET)

@@ -8,7 +8,6 @@ import os
 
 from pyoci.config.checker import conforms
 from pyoci.config.json_text import parse
-from pyoci.config.not_yet import not_yet
 from pyoci.config.read import read_document
 from pyoci.config.rules import config_faults
 from pyoci.config.rules_process import process_faults
@@ -52,7 +51,7 @@ def load_config_text(
 ) -> "Config":
     """As load_config, of bytes that were read before."""
     config: Config = _shaped(data, name, "config", systemd)
-    found = config_faults(config, systemd=systemd) + not_yet(config, systemd=systemd)
+    found = config_faults(config, systemd=systemd)
     _judge(found, data, name, "config", warn, systemd)
     return meant(config)
 

@@ -9,7 +9,6 @@ from pyoci.config.advice import advice
 from pyoci.config.checker import conforms
 from pyoci.config.fault import Fault
 from pyoci.config.json_text import parse
-from pyoci.config.not_yet import not_yet
 from pyoci.config.positions import Positions, locate
 from pyoci.config.rules import config_faults
 from pyoci.config.rules_linux import ASK_NAMESPACES
@@ -91,7 +90,7 @@ def _rule_faults(document: "Any", schema: str, systemd: bool, broken: set[str]) 
         mute=ASK_NAMESPACES if muted else (),
         partial=any(path.startswith(".linux.resources.memory") for path in broken),
     )
-    return found + not_yet(document, systemd=systemd) + advice(document)
+    return found + advice(document)
 
 
 def _sound_part(document: "Any", schema: str, broken: set[str]) -> "tuple[Any, dict[str, list[int]]]":

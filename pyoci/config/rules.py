@@ -51,7 +51,7 @@ def config_faults(
         process_faults(config["process"], ".process", found)
     mount_faults(config, found)
     if "annotations" in config:
-        annotation_faults(config, found)
+        annotation_faults(config, systemd, found)
     linux = config.get("linux", {})
     for rule in LINUX_RULES:
         if rule not in mute:

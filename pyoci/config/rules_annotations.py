@@ -17,18 +17,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pyoci.config.types import Config
 
+_UNIT_PROPERTY = "org.systemd.property."
 _SWITCHES = (KEEP_GROUPS, FAIL_UNKNOWN_SYSCALL)
 _PATHS = (HOOKS_STDOUT, HOOKS_STDERR, PIDFD_RECEIVER)
 _INSTRUCTION_SIZE = 8
 _MAX_INSTRUCTIONS = 4096
 
 
-def annotation_faults(config: "Config", found: list[Fault]) -> None:
-    """Append what is wrong with the values of our annotations."""
+def annotation_faults(config: "Config", systemd: bool, found: list[Fault]) -> None:
+    """Append what is wrong with the values of our annotations, or idle without the systemd cgroup driver."""
     for name, value in config.get("annotations", {}).items():
+        at = member(".annotations", name)
+        if name.startswith(_UNIT_PROPERTY) and not systemd:
+            message = "annotation %s has no effect without --systemd-cgroup" % quoted(name)
+            found.append(Fault(at, message, "", "warning"))
         if not name.startswith(PREFIX):
             continue
-        at = member(".annotations", name)
         if name in _SWITCHES and value not in ("0", "1"):
             message = "%s is neither 1 nor 0, and has no effect" % quoted(value)
             found.append(Fault(at, message, "write 1, or remove it", "warning"))

@@ -10,7 +10,6 @@ import pytest
 from referencing import Registry, Resource
 
 from pyoci.features import make_features
-from pyoci.tables.not_yet import NOT_YET
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
@@ -50,38 +49,20 @@ def test_keys_are_those_of_the_specification():
     assert (document["ociVersionMin"], document["ociVersionMax"]) == ("1.0.0", "1.3.0")
 
 
-def test_mount_options_are_the_specified_ones_less_what_is_held_back():
-    expected = [word for word in ALL_MOUNT_OPTIONS if "mountOptions:" + word not in NOT_YET]
-    assert make_features()["mountOptions"] == expected
-    assert "rro" in expected
+def test_mount_options_are_the_specified_ones():
+    assert make_features()["mountOptions"] == ALL_MOUNT_OPTIONS
 
 
-def test_everything_held_back_is_left_out():
+def test_everything_is_promised():
     document = make_features()
     linux = document["linux"]
-    switches = {
-        "apparmor": linux["apparmor"]["enabled"],
-        "selinux": linux["selinux"]["enabled"],
-        "intelRdt": linux["intelRdt"]["enabled"],
-        "netDevices": linux["netDevices"]["enabled"],
-        "mountExtensions.idmap": linux["mountExtensions"]["idmap"]["enabled"],
-        "cgroup:systemd": linux["cgroup"]["systemd"],
-        "cgroup:systemdUser": linux["cgroup"]["systemdUser"],
-        "memoryPolicy": bool(linux["memoryPolicy"]["modes"]),
-        "checkpoint": document["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true",
-    }
-    lists = {
-        "mountOptions": document["mountOptions"],
-        "seccomp.actions": linux["seccomp"]["actions"],
-        "annotations": document["potentiallyUnsafeConfigAnnotations"],
-    }
-    for entry in NOT_YET:
-        place, _, word = entry.partition(":")
-        if place in lists:
-            assert word not in lists[place]
-        else:
-            assert switches[entry] is False
-    assert all(ready is (entry not in NOT_YET) for entry, ready in switches.items())
+    for name in ("apparmor", "selinux", "intelRdt", "netDevices"):
+        assert linux[name]["enabled"] is True
+    assert linux["mountExtensions"] == {"idmap": {"enabled": True}}
+    assert linux["cgroup"]["systemd"] is linux["cgroup"]["systemdUser"] is True
+    assert len(linux["memoryPolicy"]["modes"]) == 7
+    assert "SCMP_ACT_NOTIFY" in linux["seccomp"]["actions"]
+    assert document["annotations"]["org.opencontainers.runc.checkpoint.enabled"] == "true"
 
 
 def test_lists_are_complete():

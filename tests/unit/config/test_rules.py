@@ -3,11 +3,9 @@
 
 import pytest
 
-from pyoci.config.not_yet import not_yet
 from pyoci.config.rules import config_faults
 from pyoci.config.rules_resources import resource_faults
 from pyoci.config.sysctl import below_proc_sys, dotted, namespace
-from pyoci.tables.not_yet import NOT_YET
 from tests.unit.config.samples import minimal, ordinary
 
 
@@ -353,56 +351,9 @@ def test_sysctl_names(name, plain, below, owner):
     assert namespace(name) == owner
 
 
-# entry of NOT_YET -> (change that asks for it, path of the refusal)
-ASKED = {
-    "apparmor": (process(apparmorProfile="p"), ".process.apparmorProfile"),
-    "selinux": (process(selinuxLabel="l"), ".process.selinuxLabel"),
-    "memoryPolicy": (linux(memoryPolicy={"mode": "MPOL_LOCAL"}), ".linux.memoryPolicy"),
-    "mountOptions:idmap": (
-        mount(destination="/a", source="/b", options=["bind", "idmap"]),
-        ".mounts[3].options[1]",
-    ),
-    "mountOptions:ridmap": (mount(destination="/a", source="/b", options=["ridmap"]), ".mounts[3].options[0]"),
-    "mountOptions:tmpcopyup": (
-        mount(destination="/a", type="tmpfs", options=["tmpcopyup"]),
-        ".mounts[3].options[0]",
-    ),
-    "mountExtensions.idmap": (mount(destination="/a", uidMappings=WHOLE), ".mounts[3].uidMappings"),
-}
-# Asked for elsewhere than in config.json.
-ELSEWHERE = {"cgroup:systemd", "cgroup:systemdUser"}
-
-
-def test_every_entry_of_not_yet_is_refused_or_asked_for_elsewhere():
-    refused = {entry for entry in NOT_YET if not entry.startswith("annotations:")}
-    assert refused <= ASKED.keys() | ELSEWHERE
-
-
-@pytest.mark.parametrize("entry", ASKED)
-def test_what_is_not_implemented_is_refused_by_name_and_the_rest_is_not(entry):
-    change, path = ASKED[entry]
-    config = ordinary()
-    assert not_yet(config) == []
-    change(config)
-    refused = [fault for fault in not_yet(config) if fault.path == path]
-    assert bool(refused) == (entry in NOT_YET)
-    for fault in refused:
-        assert "not implemented" in fault.message
-        assert fault.level == "error"
-
-
 def test_systemd_properties_without_systemd_are_a_warning():
     config = ordinary()
     config["annotations"]["org.systemd.property.KillSignal"] = "9"
-    assert [fault.level for fault in not_yet(config)] == ["warning"]
-    assert bool(not_yet(config, systemd=True)) == ("annotations:org.systemd.property." in NOT_YET)
-
-
-@pytest.mark.parametrize("entry", sorted(entry for entry in NOT_YET if entry.startswith("annotations:")))
-def test_annotations_without_effect_are_a_warning(entry):
-    config = ordinary()
-    name = entry.partition(":")[2]
-    config["annotations"][name + "x" if name.endswith(".") else name] = ""
-    (fault,) = not_yet(config)
+    (fault,) = config_faults(config)
     assert fault.level == "warning"
-    assert "has no effect" in fault.message
+    assert "has no effect without --systemd-cgroup" in fault.message
