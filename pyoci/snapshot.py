@@ -84,19 +84,18 @@ class Snapshot:
 
     def _read(self, offset: int, length: int) -> "Any":
         """The object that lies there; None when the file has been replaced meanwhile."""
-        file = self._file
-        if file < 0:
-            try:
-                file = os.open(self.directory + FILE, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                return None
+        if self._file >= 0:
+            return marshal.loads(os.pread(self._file, length, offset))  # noqa: S302  (our own file)
+        try:
+            file = os.open(self.directory + FILE, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
         try:
             if _identity(file) != self._identity:
                 return None
             return marshal.loads(os.pread(file, length, offset))  # noqa: S302  (our own file)
         finally:
-            if self._file < 0:
-                os.close(file)
+            os.close(file)
 
     def _load(self, name: str, is_package: bool, code: "CodeType") -> None:
         """What the import system does for a module, without its locks and look-ups."""

@@ -16,6 +16,7 @@ import tempfile
 
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-fstack-protector-strong", "-no-pie", "-Wl,--export-dynamic", "-s"]
 CODE = ("core.py", "boot.py")
+SHARED = ("-lc", "-lm", "-ldl", "-lpthread", "-lutil")
 
 
 def library() -> str:
@@ -34,12 +35,14 @@ def compiled_code(tree: str) -> bytes:
     return marshal.dumps(tuple(codes))
 
 
-def command_line(tree: str, scratch: str, target: str) -> list[str]:
-    """The compiler's command line."""
+def command_line(tree: str, scratch: str, target: str, *, static: bool) -> list[str]:
+    """The compiler's command line; `static`: with all libraries linked in that are not glibc's own."""
 
     def words(name: str) -> list[str]:
-        return shlex.split(str(sysconfig.get_config_var(name) or ""))
+        """Libraries; the directories that a build adds would be searched at every start."""
+        return [word for word in shlex.split(str(sysconfig.get_config_var(name) or "")) if word.startswith("-l")]
 
+    libraries = [*words("LIBS"), *words("SYSLIBS"), *words("MODLIBS")]
     return [
         *shlex.split(os.environ.get("CC", "cc")),
         *FLAGS,
@@ -52,9 +55,7 @@ def command_line(tree: str, scratch: str, target: str) -> list[str]:
         "-o",
         target,
         library(),
-        *words("LIBS"),
-        *words("SYSLIBS"),
-        *words("MODLIBS"),
+        *["-l:lib%s.a" % word[2:] if static and word not in SHARED else word for word in libraries],
     ]
 
 
@@ -88,8 +89,14 @@ def build(tree: str, snapshot: str, target: str) -> str:
             header.write("static const unsigned char core_code[] = {%s};\n" % numbers)
         program = os.path.join(scratch, "pyoci-interpreter")
         try:
-            done = subprocess.run(command_line(tree, scratch, program), capture_output=True, text=True, check=False)
-            reason = done.stderr if done.returncode else works(tree, snapshot, scratch, program)
+            reason = ""
+            for static in (True, False):
+                command = command_line(tree, scratch, program, static=static)
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                reason = done.stderr if done.returncode else ""
+                if not reason:
+                    reason = works(tree, snapshot, scratch, program)
+                    break
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not reason:
