@@ -42,6 +42,9 @@ def use_snapshot(directory: str) -> None:
         file = os.open(directory + "/pyoci/snapshot.bin", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return
+    if file <= 2:  # a standard stream is closed, and nothing may take its place
+        os.close(file)
+        return
     head = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
     start = os.read(file, len(head) + 16)
     if not start.startswith(head):

@@ -184,6 +184,8 @@ def run() -> None:
 
     def open_later(*arguments: object, **more: object) -> object:
         rest.finish()
+        if builtins.open is open_later:
+            raise OSError("open() is not to be had after init/freeze.py")
         return builtins.open(*arguments, **more)  # type: ignore[call-overload]
 
     builtins.open = open_later  # type: ignore[assignment]

@@ -50,8 +50,7 @@ def mount_faults(config: "Config", found: list[Fault]) -> None:
         _idmap_words(mount, at, bind, linux, found)
         if in_user_namespace:
             _owners(mount, at, linux, found)
-        if not bind:
-            _links(mount, at, found)
+        _links(mount, at, bind, found)
 
 
 def _destination(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
@@ -87,9 +86,14 @@ def _type(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
         found.append(Fault(at, "a mount without type that is no bind mount", fix))
 
 
-def _links(mount: "Mount", at: str, found: list[Fault]) -> None:
-    for number, option in enumerate(mount.get("options", ())):
-        if option in OPTIONS and OPTIONS[option][0] == "link":
+def _links(mount: "Mount", at: str, bind: bool, found: list[Fault]) -> None:
+    options = mount.get("options", ())
+    mapped = mount.get("uidMappings") or any(word.startswith(("idmap", "ridmap")) for word in options)
+    for number, option in enumerate(options):
+        if option == "copy-symlink" and mapped:
+            message = "a symlink that is made anew has no id map"
+            found.append(Fault("%s.options[%d]" % (at, number), message, "remove copy-symlink, or the mappings"))
+        elif not bind and option in OPTIONS and OPTIONS[option][0] == "link":
             message = "%s is for bind mounts" % option
             found.append(Fault("%s.options[%d]" % (at, number), message, "remove it, or add bind or rbind"))
 

@@ -53,8 +53,7 @@ static void complain(const char *what, const char *subject)
 static void *memory(size_t size)
 {
     void *block = malloc(size);
-    if (!block)
-        complain("cannot allocate memory for", "the environment");
+    if (!block) complain("cannot allocate memory for", "the environment");
     return block;
 }
 
@@ -119,12 +118,10 @@ static int sealed_copy(const char *interpreter, off_t size)
     int copy = memfd_create("pyoci", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
     if (copy < 0 && errno == EINVAL) /* before Linux 6.3 */
         copy = memfd_create("pyoci", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (source < 0 || copy < 0)
-        return -1;
+    if (source < 0 || copy < 0) return -1;
     while (size > 0) {
         ssize_t sent = sendfile(copy, source, NULL, size);
-        if (sent <= 0)
-            return -1;
+        if (sent <= 0) return -1;
         size -= sent;
     }
     if (fcntl(copy, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
@@ -137,8 +134,11 @@ int main(int argc, char **argv, char **environment)
     char boot[PATH_SIZE], core[PATH_SIZE], line[PATH_SIZE], real[PATH_SIZE], link[32] = "/proc/self/fd/";
     struct stat status;
 
-    ssize_t length = readlink("/proc/self/exe", boot, sizeof boot - sizeof "-interpreter");
-    if (length < 0)
+    size_t room = sizeof boot - sizeof "/pyoci-interpreter";
+    ssize_t length = readlink("/proc/self/exe", boot, room);
+    if (length == (ssize_t)room) /* cut off, perhaps: what is left may name another directory */
+        errno = ENAMETOOLONG;
+    if (length < 0 || length == (ssize_t)room)
         complain("cannot read", "/proc/self/exe");
     boot[length] = '\0';
     strcpy(core, boot);
@@ -147,7 +147,9 @@ int main(int argc, char **argv, char **environment)
 
     int script = open(boot, O_RDONLY | O_CLOEXEC);
     length = script < 0 ? -1 : read(script, line, sizeof line - 1);
-    if (length < 0)
+    if (length >= 0 && length < 3)
+        errno = ENOEXEC;
+    if (length < 3)
         complain("cannot read", boot);
     line[length] = '\0';
     char *interpreter = line + 2, *end = strchr(line, '\n');

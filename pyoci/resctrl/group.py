@@ -10,8 +10,9 @@ root.  Otherwise of two containers that ask for the same class at once one would
 """
 
 import os
+import time
 from errno import EEXIST, EINVAL, ENODEV, ENOENT, ENOSPC, ENOTDIR, ESRCH
-from fcntl import LOCK_EX, LOCK_UN, flock
+from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 
 from pyoci.errors import HostError, OperationError, errno_text
 from pyoci.resctrl import mounted
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pyoci.plan.records import IntelRdt
 
 _AT = ".linux.intelRdt"
+_LOCK_SECONDS = 10
 _FAILED = "unable to apply Intel RDT configuration: "
 _GONE = (ENOENT, ENODEV, ENOTDIR)
 
@@ -255,12 +257,28 @@ def _monitors(path: str) -> "list[str]":
 
 
 def _lock(root: str) -> int:
-    try:
-        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        flock(fd, LOCK_EX)
-    except OSError as error:
-        raise OperationError(_FAILED + "lock %s: %s" % (root, errno_text(error.errno or 0)), where=_AT) from None
-    return fd
+    """The root, locked: waits for others a while only, since whoever may open it may hold the lock for ever."""
+    fd = -1
+    end = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            if fd < 0:
+                fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            flock(fd, LOCK_EX | LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if time.monotonic() < end:
+                time.sleep(0.01)
+                continue
+            cause = "another process has held the lock for %d seconds" % _LOCK_SECONDS
+            os.close(fd)
+            raise OperationError(_FAILED + "lock %s: connection timed out" % root, where=_AT, cause=cause) from None
+        except OSError as error:
+            if fd >= 0:
+                os.close(fd)
+            raise OperationError(
+                _FAILED + "lock %s: %s" % (root, errno_text(error.errno or 0)), where=_AT
+            ) from None
 
 
 def read(path: str) -> str:

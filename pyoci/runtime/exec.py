@@ -2,7 +2,8 @@
 
 import _signal
 import os
-from errno import EACCES, EBUSY, ENODEV, ENOENT, EOPNOTSUPP
+import select
+from errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, ESRCH
 
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import parse
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from pyoci.config.types import Config
     from pyoci.runtime.container import Directory, Record
 
+# What joining the namespaces of a dying init gives, and forking in its pid namespace.
+_OF_THE_DYING = (ESRCH, EINVAL, ENOMEM)
+_DYING_MS = 1000
 _NOT_INTO_CGROUP = (EACCES, EBUSY, EOPNOTSUPP, ENOENT, ENODEV)
 
 
@@ -61,7 +65,10 @@ def main(call: "Call") -> int:
     check_terminal(process.get("terminal", False), options, detached=bool(options["detach"]))
     execution = Execution(call, directory, record, {**config, "process": process}, inherited)
     try:
-        execution.run()
+        try:
+            execution.run()
+        except (BrokenPipeError, ConnectionResetError):  # the process ended before it heard everything
+            raise execution.death() from None
     except BaseException as error:
         execution.undo()
         if options["process"] and isinstance(error, PyociError):
@@ -227,7 +234,7 @@ class Execution:
             elif name == FAILED:
                 raise self._explain(payload)
             elif name == CLOSED:
-                raise self._death()
+                raise self.death()
 
     def _take_console(self, pty_fd: int) -> None:
         from pyoci.runtime.terminal import Relay, send_console
@@ -255,15 +262,16 @@ class Execution:
             return payload
         if name == FAILED:
             raise self._explain(payload)
-        raise self._death()
+        raise self.death()
 
     def _explain(self, report: "dict[str, Any]") -> PyociError:
         """A container that ends meanwhile is the usual reason for a namespace that cannot be joined."""
-        if not is_alive(self.record):
+        if not is_alive(self.record) or (report.get("errno") in _OF_THE_DYING and _ends(self.record)):
             return StateError("cannot exec in a stopped container", cause="it stopped meanwhile")
         return explain(report)
 
-    def _death(self) -> PyociError:
+    def death(self) -> PyociError:
+        """Why the process is gone without a word."""
         if not is_alive(self.record):
             return StateError("cannot exec in a stopped container", cause="it stopped meanwhile")
         status = None
@@ -273,6 +281,8 @@ class Execution:
             except ChildProcessError:
                 status = None
             self.pid = 0
+        if status is not None and os.WIFSIGNALED(status) and _ends(self.record):
+            return StateError("cannot exec in a stopped container", cause="it stopped meanwhile")
         return died(status, "process")
 
     # ---- the two ends -------------------------------------------------------------------------------------
@@ -307,11 +317,12 @@ def _namespaces_of(record: "Record") -> int:
     kinds = 0
     for kind, name in PROC_NAMES.items():
         try:
-            theirs = os.stat("/proc/%d/ns/%s" % (record.values["pid"], name))
             ours = os.stat("/proc/self/ns/" + name)
-        except OSError as error:
-            if error.errno == ENOENT and is_alive(record):
-                continue  # a kernel without this type
+        except FileNotFoundError:
+            continue  # a kernel without this type
+        try:
+            theirs = os.stat("/proc/%d/ns/%s" % (record.values["pid"], name))
+        except OSError as error:  # ENOENT too: init is ending, and skipping it would leave the process outside
             raise _unreachable(record, error) from None
         if (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino):
             kinds |= CLONE_FLAGS[kind]
@@ -326,10 +337,22 @@ def _root_of(record: "Record") -> int:
 
 
 def _unreachable(record: "Record", error: OSError) -> PyociError:
-    if not is_alive(record):
+    if not is_alive(record) or (error.errno == ENOENT and _ends(record)):
         return StateError("cannot exec in a stopped container")
     return OperationError(
         "namespaces of the container: %s" % errno_text(error.errno or 0),
         cause="an init that waits for start, or whose program may not be read, shows them only to the host's root",
         fix="start the container, or call pyoci as root",
     )
+
+
+def _ends(record: "Record") -> bool:
+    """Whether init is about to end: it kills all in its pid namespace first, and waits for them."""
+    pidfd = open_init(record)
+    if pidfd < 0:
+        return True
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    ends = bool(poller.poll(_DYING_MS))
+    os.close(pidfd)
+    return ends

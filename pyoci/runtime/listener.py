@@ -6,6 +6,7 @@ runtime-spec config-linux.md, `listenerPath` and "The Container Process State".
 import _socket
 import os
 from _struct import pack
+from errno import ENAMETOOLONG
 
 from pyoci.config.json_text import dump
 from pyoci.config.rules_seccomp import scheduler_faults
@@ -69,8 +70,9 @@ def send_listener(config: "Config", bundle: str, fd: int, pid: int, state: "dict
             cause="it has not taken the listener within %d seconds" % _SECONDS,
         ) from None
     except OSError as error:
+        # a name that is too long for the address has no number
         raise OperationError(
-            "seccomp agent at %s: %s" % (path, errno_text(error.errno or 0)),
+            "seccomp agent at %s: %s" % (path, errno_text(error.errno or ENAMETOOLONG)),
             where=where,
             cause="SCMP_ACT_NOTIFY needs an agent that answers for the calls, and nobody listens there",
             fix="start the agent first, or name its unix stream socket",

@@ -81,7 +81,7 @@ class Relay:
         target = "\0" + self.target[1:] if self.target.startswith("@") else self.target
         client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, 0)
         try:
-            client.connect(target)
+            client.connect(os.fsencode(target))  # bytes: an encoding may stop at the NUL of an abstract name
             client.send(line + b"\nMAINPID=%d" % init_pid)
             _barrier(client)
         except OSError as error:

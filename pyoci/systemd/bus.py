@@ -146,7 +146,7 @@ def open_bus(*, user: bool) -> Bus:
     for address, is_daemon in addresses(user=user):
         connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
         try:
-            connection.connect(address)
+            connection.connect(os.fsencode(address))  # bytes: an encoding may stop at the NUL of an abstract name
         except OSError as error:
             connection.close()
             tried.append("%s: %s" % (address.replace("\0", "@"), errno_text(error.errno or 0)))

@@ -110,6 +110,8 @@ REFUSED = [
     (mount(destination="/a", source="/b", options=["bind"], uidMappings=WHOLE), ".mounts[3]", "must come together"),
     (mount(destination="/a", source="/b", options=["rbind", "idmap"]), ".mounts[3]", "without mappings"),
     (mount(destination="/a", type="tmpfs", uidMappings=WHOLE, gidMappings=WHOLE), ".mounts[3]", "only bind mounts"),
+    (mount(destination="/a", source="/b", options=["bind", "copy-symlink"], uidMappings=WHOLE, gidMappings=WHOLE),
+     ".mounts[3].options[1]", "has no id map"),
     (mount(destination="/a", source="/b", options=["bind"], uidMappings=ids((0, 1, 9), (8, 20, 1)), gidMappings=WHOLE),
      ".mounts[3].uidMappings[1]", "overlaps .mounts[3].uidMappings[0]"),
     (mount(destination="/a", source="/b", options=["bind"], uidMappings=WHOLE, gidMappings=ids((0, 4294967290, 6))),
