@@ -25,6 +25,7 @@ from pyoci.runtime.saved import (
     external_namespaces,
     host_trees,
     planned_mounts,
+    refuse_units,
     refuse_what_would_be_lost,
 )
 from pyoci.runtime.status import PAUSED, RUNNING, is_alive, status_of
@@ -46,6 +47,8 @@ def main(call: "Call") -> int:
     status = status_of(directory, record)
     if status not in (RUNNING, PAUSED):
         raise StateError("Container cannot be checkpointed in %s state" % status)
+    if record.values["cgroup"].get("unit") and not options["leave_running"]:
+        refuse_units("checkpoint of a container with --systemd-cgroup and without --leave-running")
     if lacks_power(call.rootless):
         call.log.warning("checkpoint is untested with rootless containers")
     config: Config = parse(directory.read(CONFIG), CONFIG, ours=True)  # type: ignore[assignment]

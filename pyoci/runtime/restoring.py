@@ -32,7 +32,13 @@ from pyoci.runtime.loopback import raise_loopback
 from pyoci.runtime.new_record import new_record
 from pyoci.runtime.notify import make_place
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
-from pyoci.runtime.saved import device_paths, host_trees, namespaces_to_join, refuse_what_would_be_lost
+from pyoci.runtime.saved import (
+    device_paths,
+    host_trees,
+    namespaces_to_join,
+    refuse_units,
+    refuse_what_would_be_lost,
+)
 from pyoci.runtime.status import CREATING, hook_state, start_time
 
 TYPE_CHECKING = False
@@ -52,6 +58,8 @@ def restored(call: "Call") -> "Restoring":
     """The container, running again; whatever fails undoes what was done."""
     options = call.options
     container_id = check_id(call.arguments[0])
+    if call.systemd_cgroup:
+        refuse_units("restore --systemd-cgroup")
     inherited = inherited_descriptors(options)
     check_kernel()
     bundle = open_bundle(options["bundle"], call.log.warning, systemd=call.systemd_cgroup)

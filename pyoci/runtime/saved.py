@@ -3,7 +3,7 @@
 import os
 
 from pyoci.cgroup.paths import container_paths
-from pyoci.errors import ConfigError
+from pyoci.errors import ConfigError, HostError
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
 from pyoci.plan.mounts import make_mounts
 from pyoci.plan.namespaces import make_namespaces
@@ -43,6 +43,15 @@ def refuse_what_would_be_lost(config: "Config") -> None:
             where=found,
             cause="criu saves neither id-mapped mounts nor what is outside of the container",
         )
+
+
+def refuse_units(asked_by: str) -> None:
+    """HostError: a unit is made around a first process that is there already, and criu makes it with all others."""
+    raise HostError(
+        "%s: operation not supported" % asked_by,
+        cause="restore cannot have systemd make the cgroup of a container",
+        fix="use the cgroupfs driver for containers that are to be saved",
+    )
 
 
 def planned_mounts(config: "Config", facts: "Facts", container_id: str, bundle: str) -> "list[Operation]":
