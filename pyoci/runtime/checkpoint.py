@@ -5,6 +5,7 @@ import os
 from stat import S_ISCHR
 
 from pyoci.config.json_text import parse
+from pyoci.config.load import meant
 from pyoci.criu import streams
 from pyoci.criu.conversation import carry_out, with_log
 from pyoci.criu.messages import DUMP, PRE_DUMP
@@ -51,7 +52,7 @@ def main(call: "Call") -> int:
         refuse_units("checkpoint of a container with --systemd-cgroup and without --leave-running")
     if lacks_power(call.rootless):
         call.log.warning("checkpoint is untested with rootless containers")
-    config: Config = parse(directory.read(CONFIG), CONFIG, ours=True)  # type: ignore[assignment]
+    config: Config = meant(parse(directory.read(CONFIG), CONFIG, ours=True))  # type: ignore[arg-type]
     refuse_what_would_be_lost(config)
     wanted = dump_options(options, config, version())
     if options["status_fd"] is not None:

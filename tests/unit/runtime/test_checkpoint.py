@@ -1,5 +1,6 @@
 """What checkpoint and restore check before criu is asked, and what both sides have to agree on."""
 
+import json
 import os
 from types import SimpleNamespace
 
@@ -181,3 +182,12 @@ def test_a_container_with_a_unit_is_not_ended_by_a_checkpoint(tmp_path, monkeypa
 def test_a_container_without_a_unit_is_saved(tmp_path, monkeypatch, no_criu):
     with pytest.raises(ReachedCriuError):
         checkpoint.main(Saving(tmp_path, monkeypatch))
+
+
+def test_crun_s_word_for_a_mapping_is_seen_at_the_checkpoint(tmp_path, monkeypatch, no_criu):
+    """What is kept of the config is its bytes."""
+    words = ["bind", "idmap=uids=0-1000-1;gids=0-1000-1"]
+    config = {"ociVersion": "1.2.0", "mounts": [{"destination": "/a", "source": "/", "options": words}]}
+    with pytest.raises(ConfigError, match="cannot keep") as caught:
+        checkpoint.main(Saving(tmp_path, monkeypatch, json.dumps(config)))
+    assert caught.value.where == ".mounts[0]"
