@@ -9,6 +9,7 @@ from pyoci.plan.mounts import make_mounts
 from pyoci.plan.namespaces import make_namespaces
 from pyoci.tables.namespaces import PROC_NAMES
 from pyoci.tables.rootfs import DEVICES
+from pyoci.tables.seccomp import notified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +25,19 @@ if TYPE_CHECKING:
 _LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 # Those that it joins at the restore, in its own words.
 _JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
+# Options of mounts that criu knows nothing of: ids seen as others, and symlinks that are mounted themselves.
+_LOST = frozenset(("idmap", "ridmap", "src-nofollow", "dest-nofollow", "copy-symlink"))
 
 
 def refuse_what_would_be_lost(config: "Config") -> None:
     """ConfigError for what criu knows nothing of and a restored container would silently lack."""
     found = ""
     for index, mount in enumerate(config.get("mounts", [])):
-        words = mount.get("options", [])
-        if mount.get("uidMappings") or mount.get("gidMappings") or "idmap" in words or "ridmap" in words:
+        if mount.get("uidMappings") or mount.get("gidMappings") or not _LOST.isdisjoint(mount.get("options", [])):
             found = ".mounts[%d]" % index
     linux = config.get("linux", {})
+    if notified(linux.get("seccomp", {})):
+        found = ".linux.seccomp"
     for key in ("netDevices", "intelRdt"):
         if linux.get(key):
             found = ".linux." + key
@@ -41,7 +45,7 @@ def refuse_what_would_be_lost(config: "Config") -> None:
         raise ConfigError(
             "checkpoint and restore cannot keep %s: operation not supported" % found,
             where=found,
-            cause="criu saves neither id-mapped mounts nor what is outside of the container",
+            cause="criu saves no id-mapped mount, bound symlink or seccomp listener, and nothing of the host's",
         )
 
 

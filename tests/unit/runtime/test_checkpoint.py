@@ -119,6 +119,13 @@ def test_what_a_user_namespace_may_not_mount_is_the_hosts():
     [
         ({"mounts": [{"destination": "/a"}, {"destination": "/b", "options": ["bind", "ridmap"]}]}, ".mounts[1]"),
         ({"mounts": [{"destination": "/a", "uidMappings": [{}]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "src-nofollow"]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "dest-nofollow"]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "copy-symlink"]}]}, ".mounts[0]"),
+        (
+            {"linux": {"seccomp": {"syscalls": [{"action": "SCMP_ACT_NOTIFY", "names": ["mkdir"]}]}}},
+            ".linux.seccomp",
+        ),
         ({"linux": {"netDevices": {"eth7": {}}}}, ".linux.netDevices"),
         ({"linux": {"intelRdt": {"closID": "x"}}}, ".linux.intelRdt"),
     ],
@@ -128,6 +135,9 @@ def test_what_would_be_lost_is_refused_by_name(config, where):
         refuse_what_would_be_lost(config)
     assert caught.value.where == where
     refuse_what_would_be_lost({"mounts": [{"destination": "/a", "options": ["bind"]}], "linux": {}})
+    refuse_what_would_be_lost(
+        {"linux": {"seccomp": {"syscalls": [{"action": "SCMP_ACT_ERRNO", "names": ["mkdir"]}]}}}
+    )
 
 
 def test_a_restore_with_a_unit_is_refused_before_anything_is_made(tmp_path):
