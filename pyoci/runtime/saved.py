@@ -36,7 +36,7 @@ def refuse_what_would_be_lost(config: "Config") -> None:
         if mount.get("uidMappings") or mount.get("gidMappings") or not _LOST.isdisjoint(mount.get("options", [])):
             found = ".mounts[%d]" % index
     linux = config.get("linux", {})
-    if notified(linux.get("seccomp", {})):
+    if "seccomp" in linux and notified(linux["seccomp"]):
         found = ".linux.seccomp"
     for key in ("netDevices", "intelRdt"):
         if linux.get(key):
