@@ -279,6 +279,25 @@ def test_masked_and_read_only_paths_stay(counting, saver):
             assert os.stat(saver.inside(name, path)).st_rdev == os.makedev(1, 3)
 
 
+def test_a_filesystem_that_was_remounted_leaves_the_hosts_as_it_is(counting, saver):
+    """The mount points are made in the host's namespaces, where sysfs is the host's."""
+
+    def of_host():
+        return [
+            line.partition(" - ")[2] for line in host.read("/proc/self/mountinfo").splitlines() if " /sys " in line
+        ]
+
+    before = of_host()
+    remount = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["remount", "ro"]}
+    container = counting({"mounts+": [remount]})
+    saver.checkpoint(container).ok()
+    saver.restore(container.bundle)
+    after = of_host()
+    if after != before:
+        subprocess.run(["mount", "-o", "remount,rw", "/sys"], check=True)
+    assert after == before
+
+
 # ---- namespaces ----
 
 
