@@ -4,9 +4,16 @@ import os
 
 from pyoci.cgroup.paths import container_paths
 from pyoci.errors import ConfigError, HostError
+from pyoci.kernel.path import clean
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
 from pyoci.plan.mounts import make_mounts
 from pyoci.plan.namespaces import make_namespaces
+from pyoci.tables.mount_options import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+)
 from pyoci.tables.namespaces import PROC_NAMES
 from pyoci.tables.rootfs import DEVICES
 from pyoci.tables.seccomp import notified
@@ -25,6 +32,12 @@ if TYPE_CHECKING:
 _LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 # Those that it joins at the restore, in its own words.
 _JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
+_RESTRICTIONS = (
+    (MOUNT_ATTR_RDONLY, "ro"),
+    (MOUNT_ATTR_NOSUID, "nosuid"),
+    (MOUNT_ATTR_NODEV, "nodev"),
+    (MOUNT_ATTR_NOEXEC, "noexec"),
+)
 # Options of mounts that criu knows nothing of: ids seen as others, and symlinks that are mounted themselves.
 _LOST = frozenset(("idmap", "ridmap", "src-nofollow", "dest-nofollow", "copy-symlink"))
 
@@ -82,6 +95,21 @@ def host_trees(steps: "Iterable[Operation]", namespaces: "Namespaces") -> list[t
         elif no_sysfs and isinstance(step, AttachFilesystem) and step.filesystem == "sysfs":
             trees.append((step.destination, "/sys", True))
     return trees
+
+
+def restrictions(steps: "Iterable[Operation]") -> list[tuple[str, list[str]]]:
+    """(destination, the options that restrict it, as mountinfo has them) of every mount.
+
+    Of mounts at one destination the last counts, as it covers the others.
+    """
+    found = {}
+    for step in steps:
+        if isinstance(step, (AttachTree, AttachCgroupTree, AttachFilesystem)):
+            asked = step.attributes
+            attributes = asked.set & ~asked.recursive_clear | asked.recursive_set
+            words = [word for bit, word in _RESTRICTIONS if attributes & bit]
+            found[clean(step.destination)] = (step.destination, words)
+    return [*found.values()]
 
 
 def device_paths(config: "Config") -> list[str]:

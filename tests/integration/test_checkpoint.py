@@ -298,6 +298,42 @@ def test_a_filesystem_that_was_remounted_leaves_the_hosts_as_it_is(counting, sav
     assert after == before
 
 
+def test_a_mount_in_the_place_of_a_read_only_one_is_refused(counting, saver, work):
+    """The container moves the directories of two mount points, so that each has the other's name."""
+    os.mkdir(work + "/kept")
+    os.mkdir(work + "/free")
+    mounts = [bind("/tmp/a/m", work + "/kept", "bind", "ro"), bind("/tmp/b/m", work + "/free", "bind", "rw")]
+    container = counting({"mounts+": mounts})
+    inside = "/proc/%d/root/tmp" % container.pid
+    os.rename(inside + "/a", inside + "/c")
+    os.symlink("b", inside + "/a")
+    result = saver.checkpoint(container)
+    result.failed("the mount at /tmp/a/m is not ro", "operation not permitted")
+    assert container.status() == "running"
+    os.unlink(inside + "/a")
+    os.rename(inside + "/c", inside + "/a")
+    saver.checkpoint(container).ok()
+    saver.restore(container.bundle)
+
+
+def test_mounts_that_are_moved_while_they_are_saved_are_refused(counting, saver, work):
+    """After the names were found, and before criu reads what is mounted: it calls a script in between."""
+    os.mkdir(work + "/kept")
+    os.mkdir(work + "/free")
+    with open(work + "/criu.conf", "w", encoding="utf-8") as file:
+        file.write("action-script %s/move\n" % work)
+    mounts = [bind("/tmp/a/m", work + "/kept", "bind", "ro"), bind("/tmp/b/m", work + "/free", "bind", "rw")]
+    container = counting({"mounts+": mounts, "annotations": {"org.criu.config": work + "/criu.conf"}})
+    with open(work + "/move", "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = network-lock ] || exit 0\n')
+        file.write("cd /proc/%d/root/tmp && mv a c && mv b a && mv c b\n" % container.pid)
+    os.chmod(work + "/move", 0o755)
+    saver.checkpoint(container).failed("the mount at /tmp/a/m is not ro")
+    assert container.status() == "running"
+    count = count_in(container.pid)
+    host.until(lambda: count_in(container.pid) > count, what="it to go on")
+
+
 # ---- namespaces ----
 
 

@@ -14,7 +14,13 @@ from pyoci.runtime.checkpoint import _check_status_fd
 from pyoci.runtime.container import CONFIG, Record, make_directory
 from pyoci.runtime.images import Images, check_parent, open_to
 from pyoci.runtime.restoring import restored
-from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join, refuse_what_would_be_lost
+from pyoci.runtime.saved import (
+    external_namespaces,
+    host_trees,
+    namespaces_to_join,
+    refuse_what_would_be_lost,
+    restrictions,
+)
 
 
 def options(**given):
@@ -112,6 +118,17 @@ def test_what_a_user_namespace_may_not_mount_is_the_hosts():
     assert host_trees(steps, spaces(("mount", ""))) == [data]
     assert host_trees(steps, spaces(("user", ""), ("cgroup", ""), ("network", ""))) == [data]
     assert host_trees(steps, spaces(("user", ""))) == [data, cgroup, ("/sys", "/sys", True)]
+
+
+def test_what_mounts_are_kept_from():
+    read_only, other = MountAttributes(1), MountAttributes(2, recursive_set=8)
+    steps = [
+        AttachTree("", "/data", "/srv", recursive=True, attributes=read_only),
+        AttachTree("", "/open", "/srv", recursive=True, attributes=MountAttributes(1, recursive_clear=1)),
+        AttachTree("", "/tmp", "/srv", recursive=True, attributes=read_only),
+        AttachFilesystem("", "/tmp/", "tmpfs", "tmpfs", attributes=other),
+    ]
+    assert restrictions(steps) == [("/data", ["ro"]), ("/open", []), ("/tmp/", ["nosuid", "noexec"])]
 
 
 @pytest.mark.parametrize(
