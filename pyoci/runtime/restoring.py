@@ -22,14 +22,13 @@ from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
 from pyoci.plan.make import make_plan
 from pyoci.runtime import interrupts
 from pyoci.runtime.bundle import open_bundle
-from pyoci.runtime.container import CGROUP as CGROUP_LINK
 from pyoci.runtime.container import CONFIG, NOTIFY, check_id, make_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
 from pyoci.runtime.images import Images, open_to
 from pyoci.runtime.inherited import check_terminal, inherited_descriptors
 from pyoci.runtime.loopback import raise_loopback
-from pyoci.runtime.new_record import new_record
+from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.notify import make_place
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
 from pyoci.runtime.saved import (
@@ -135,7 +134,7 @@ class Restoring:
         self.directory = make_directory(self.call.root, self.plan.container_id)
         try:
             self.record = new_record(self.plan, self.bundle, last_fd)
-            self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            link_cgroup(self.directory, self.plan.cgroup)
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
             os.mkdir(_ROOT, 0o700, dir_fd=self.directory.fd)
