@@ -52,7 +52,7 @@ from pyoci.runtime.inherited import (
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.outside import set_from_outside
-from pyoci.runtime.pid_file import send_pidfd, write_pid_file
+from pyoci.runtime.pid_file import remove_pid_file, send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 from pyoci.runtime.taken import Taken
 from pyoci.tables.annotations import HOOKS_STDERR, HOOKS_STDOUT, PIDFD_RECEIVER
@@ -443,7 +443,7 @@ class Making:
         pid_file = self.call.options["pid_file"]
         try:
             if pid_file and self.record.values["stage"] != CREATING:
-                _remove_quietly(pid_file)
+                remove_pid_file(pid_file)
             destroy(self.directory, self.record, self.call.log)
             self.plan.cgroup.remove_levels_made()
         except (PyociError, OSError) as failure:
@@ -463,10 +463,3 @@ def _fields(error: SyscallError) -> "dict[str, object]":
 
 def _state_error(directory: "Directory", error: OSError) -> StateError:
     return StateError("state directory %s: %s" % (directory.path, errno_text(error.errno or ENOENT)))
-
-
-def _remove_quietly(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

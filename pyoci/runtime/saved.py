@@ -62,6 +62,17 @@ def refuse_what_would_be_lost(config: "Config") -> None:
         )
 
 
+def warnings_of_labels(config: "Config") -> list[str]:
+    """For a restore, of what names a security profile or label: criu sets those that it saved."""
+    process = config.get("process", {})
+    linux = config.get("linux", {})
+    named = [".process." + key for key in ("apparmorProfile", "selinuxLabel") if process.get(key)]
+    if linux.get("mountLabel"):
+        named.append(".linux.mountLabel")
+    text = "%s: what the images hold counts; --lsm-profile and --lsm-mount-context name others"
+    return [text % where for where in named]
+
+
 def refuse_units(asked_by: str) -> None:
     """HostError: a unit is made around a first process that is there already, and criu makes it with all others."""
     raise HostError(

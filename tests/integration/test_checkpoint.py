@@ -598,6 +598,16 @@ def test_a_failing_hook_undoes_the_restore(counting, saver, pyoci):
     assert pyoci.left() == []
 
 
+def test_the_output_of_hooks_goes_where_annotations_say(counting, saver, work):
+    container = counting()
+    saver.checkpoint(container).ok()
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo said; echo wept >&2"]}
+    names = {"run.oci.hooks.stdout": work + "/out", "run.oci.hooks.stderr": work + "/err"}
+    container.bundle.edit({"hooks": {"createRuntime": [hook]}, "annotations": names})
+    saver.restore(container.bundle)
+    assert (host.read(work + "/out"), host.read(work + "/err")) == ("said\n", "wept\n")
+
+
 # ---- failures ----
 
 UNLINKED = "echo > /tmp/a; exec 9< /tmp/a; ln /tmp/a /tmp/b; rm /tmp/a; " + COUNT

@@ -20,6 +20,7 @@ from pyoci.runtime.saved import (
     namespaces_to_join,
     refuse_what_would_be_lost,
     restrictions,
+    warnings_of_labels,
 )
 
 
@@ -129,6 +130,18 @@ def test_what_mounts_are_kept_from():
         AttachFilesystem("", "/tmp/", "tmpfs", "tmpfs", attributes=other),
     ]
     assert restrictions(steps) == [("/data", ["ro"]), ("/open", []), ("/tmp/", ["nosuid", "noexec"])]
+
+
+def test_labels_of_the_images_count_at_a_restore():
+    process = {"apparmorProfile": "p", "selinuxLabel": "a:b:c"}
+    found = warnings_of_labels({"process": process, "linux": {"mountLabel": "a:b:c"}})
+    assert [text.partition(":")[0] for text in found] == [
+        ".process.apparmorProfile",
+        ".process.selinuxLabel",
+        ".linux.mountLabel",
+    ]
+    assert "--lsm-profile" in found[0]
+    assert warnings_of_labels({"process": {}, "linux": {}}) == []
 
 
 @pytest.mark.parametrize(
