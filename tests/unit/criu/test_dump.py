@@ -1,5 +1,7 @@
 """A dump that is refused when criu has done all of it; criu itself is a stand-in."""
 
+import contextlib
+
 import pytest
 
 from pyoci.errors import OperationError
@@ -17,7 +19,8 @@ if connection.recv(99):
 
 @pytest.fixture
 def dump(fake_criu, tmp_path, monkeypatch):
-    monkeypatch.setattr(interrupts, "hold", lambda: None)
+    monkeypatch.setattr(interrupts, "hold", lambda: None)  # both would block signals for the tests that follow
+    monkeypatch.setattr(interrupts, "interruptible", contextlib.nullcontext)
     fake_criu(BODY % str(tmp_path / "ended"))
     images = Images({"image_path": str(tmp_path / "images"), "work_path": ""}, make=True)
     options = {"pre_dump": False, "status_fd": None, "shell_job": False}
