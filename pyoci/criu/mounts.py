@@ -15,14 +15,15 @@ NULL = "/dev/null"
 
 
 class MountPoint:
-    """A line of mountinfo (proc_pid_mountinfo(5)): the mount's number, its parent's, and where it is."""
+    """A line of mountinfo (proc_pid_mountinfo(5)): the mount's number, its parent's, its place and options."""
 
-    __slots__ = ("number", "parent", "path")
+    __slots__ = ("number", "options", "parent", "path")
 
-    def __init__(self, number: int, parent: int, path: str) -> None:
+    def __init__(self, number: int, parent: int, path: str, options: frozenset[str]) -> None:
         self.number = number
         self.parent = parent
         self.path = path
+        self.options = options
 
 
 def read_table(text: bytes) -> list[MountPoint]:
@@ -30,7 +31,8 @@ def read_table(text: bytes) -> list[MountPoint]:
     table = []
     for line in text.splitlines():
         fields = line.split(b" ")
-        table.append(MountPoint(int(fields[0]), int(fields[1]), _unescape(fields[4])))
+        options = frozenset(fields[5].decode("ascii", "replace").split(","))
+        table.append(MountPoint(int(fields[0]), int(fields[1]), _unescape(fields[4]), options))
     return table
 
 
@@ -79,6 +81,24 @@ def saved_names(
             if mount.path not in own:
                 pairs.setdefault(mount.path, name + mount.path[len(top.path) :])
     return [{"key": point, "val": name} for point, name in pairs.items()]
+
+
+def freer(
+    table: list[MountPoint], asked: "Iterable[tuple[str, Iterable[str]]]", locate: "Callable[[str], str]"
+) -> tuple[str, str]:
+    """(destination, option) of a bind mount whose mount lacks an option (ro, nosuid, ...) it was asked to have.
+
+    ("", "") when there is none.  A container that moves the directories of mount points and puts symlinks in their
+    place could otherwise have the name of a read-only mount given to one that can be written to.
+    """
+    by_path = {mount.path: mount for mount in table}
+    for destination, options in asked:
+        mount = by_path.get(locate(destination))
+        if mount is not None:
+            for option in options:
+                if option not in mount.options:
+                    return destination, option
+    return "", ""
 
 
 def places(

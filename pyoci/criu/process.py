@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PROGRAM = "criu"
 OLDEST = (3, 15)  # the first with external pid namespaces and the status-ready notification
 
-_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # engines call runtimes with short search paths
+# Where the system has its programs; engines call runtimes with short search paths.
+_SYSTEM = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SOCKET = 3  # the socket's number in criu
 FIRST_INHERITED = 4
 _ABOVE = 64
@@ -115,8 +116,12 @@ class Criu:
 
 
 def find_criu() -> str:
-    """The path of the program.  HostError when there is none."""
-    search = os.environ.get("PATH", os.defpath) + ":" + _SBIN
+    """The path of the program.  HostError when there is none.
+
+    For root the caller's PATH comes last: sudo and the like may let a user set it.
+    """
+    named = os.environ.get("PATH", os.defpath)
+    search = ":".join((_SYSTEM, named) if os.geteuid() == 0 else (named, _SYSTEM))
     for directory in search.split(":"):
         path = os.path.join(directory, PROGRAM)
         if directory.startswith("/") and os.path.isfile(path) and os.access(path, os.X_OK):

@@ -5,10 +5,11 @@ import os
 from stat import S_ISCHR
 
 from pyoci.config.json_text import parse
+from pyoci.config.load import meant
 from pyoci.criu import streams
 from pyoci.criu.conversation import carry_out, with_log
 from pyoci.criu.messages import DUMP, PRE_DUMP
-from pyoci.criu.mounts import read_table, saved_names
+from pyoci.criu.mounts import freer, read_table, saved_names
 from pyoci.criu.options import dump_options
 from pyoci.criu.process import FIRST_INHERITED, Criu, require_features, require_usable, version
 from pyoci.errors import OperationError, StateError, SyscallError, UsageError, errno_text
@@ -25,12 +26,15 @@ from pyoci.runtime.saved import (
     external_namespaces,
     host_trees,
     planned_mounts,
+    refuse_units,
     refuse_what_would_be_lost,
+    restrictions,
 )
 from pyoci.runtime.status import PAUSED, RUNNING, is_alive, status_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from pyoci.cli.call import Call
@@ -46,9 +50,11 @@ def main(call: "Call") -> int:
     status = status_of(directory, record)
     if status not in (RUNNING, PAUSED):
         raise StateError("Container cannot be checkpointed in %s state" % status)
+    if record.values["cgroup"].get("unit") and not options["leave_running"]:
+        refuse_units("checkpoint of a container with --systemd-cgroup and without --leave-running")
     if lacks_power(call.rootless):
         call.log.warning("checkpoint is untested with rootless containers")
-    config: Config = parse(directory.read(CONFIG), CONFIG, ours=True)  # type: ignore[assignment]
+    config: Config = meant(parse(directory.read(CONFIG), CONFIG, ours=True))  # type: ignore[arg-type]
     refuse_what_would_be_lost(config)
     wanted = dump_options(options, config, version())
     if options["status_fd"] is not None:
@@ -58,7 +64,7 @@ def main(call: "Call") -> int:
         check_parent(images, options["parent_path"])
     _check_features(options)
     wanted.update(_of_the_container(directory, record, config, images, save=not options["pre_dump"]))
-    _dump(wanted, images, options)
+    _dump(wanted, images, options, lambda: _check_names(directory, record, config, wanted))
     if not options["pre_dump"] and not options["leave_running"]:
         destroy(directory, record, call.log)
     call.log.release()
@@ -104,7 +110,7 @@ def _of_the_container(
     with open("/proc/%d/mountinfo" % pid, "rb") as file:
         table = read_table(file.read())
     if namespaces.has("mount"):
-        wanted["ext_mnt"] = _mounts(directory, config, pid, table, values)
+        wanted["ext_mnt"] = _mounts(directory, config, table, values)
     described = streams.describe(pid, values.get("streams"), {mount.number for mount in table})
     wanted["external"] += streams.externals(described)
     if not is_alive(record):  # all of the above was asked of a number
@@ -122,7 +128,7 @@ def _freezer(record: "Record") -> str:
 
 
 def _mounts(
-    directory: "Directory", config: "Config", pid: int, table: "list[Any]", values: "dict[str, Any]"
+    directory: "Directory", config: "Config", table: "list[Any]", values: "dict[str, Any]"
 ) -> "list[dict[str, str]]":
     steps = planned_mounts(config, read_facts(), values["id"], values["bundle"])
     trees = host_trees(steps, make_namespaces(config.get("linux", {})))
@@ -130,11 +136,20 @@ def _mounts(
     if directory.exists(NOTIFY):
         binds.append(("/run/notify", False))
     linux = config.get("linux", {})
-    root_fd = os.open("/proc/%d/root" % pid, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    destinations = {destination for destination, _ in binds}
+    asked = [entry for entry in restrictions(steps) if entry[0] in destinations]
+    root_fd = os.open("/proc/%d/root" % values["pid"], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         masks = [path for path in linux.get("maskedPaths", []) if _is_masked_file(root_fd, path)]
         others = [mount["destination"] for mount in config.get("mounts", [])]
         others += [*linux.get("maskedPaths", []), *linux.get("readonlyPaths", [])]
+        destination, option = freer(table, asked, lambda path: _locate(root_fd, path))
+        if option:
+            raise OperationError(
+                "the mount at %s is not %s, as config.json asks: operation not permitted" % (destination, option),
+                cause="the container has changed it, or put another in its place",
+                fix="undo that, or do without a checkpoint",
+            )
         return saved_names(
             table,
             binds,
@@ -145,6 +160,18 @@ def _mounts(
         )
     finally:
         os.close(root_fd)
+
+
+def _check_names(directory: "Directory", record: "Record", config: "Config", wanted: "dict[str, Any]") -> None:
+    """Once all processes are stopped: OperationError where they have moved mounts since these were named."""
+    if "ext_mnt" in wanted:
+        with open("/proc/%d/mountinfo" % record.values["pid"], "rb") as file:
+            table = read_table(file.read())
+        if _mounts(directory, config, table, record.values) != wanted["ext_mnt"]:
+            raise OperationError(
+                "the container has moved its mounts while it was saved: operation not permitted",
+                fix="try again",
+            )
 
 
 def _locate(root_fd: int, path: str) -> str:
@@ -177,8 +204,11 @@ def _leave_session() -> list[int]:
     return []
 
 
-def _dump(wanted: "dict[str, Any]", images: Images, options: "dict[str, Any]") -> None:
-    """Let criu do it; when it fails or we are interrupted, criu lets the container run on."""
+def _dump(wanted: "dict[str, Any]", images: Images, options: "dict[str, Any]", check: "Callable[[], None]") -> None:
+    """Let criu do it; when it fails or we are interrupted, criu lets the container run on.
+
+    `check` may refuse what was saved, while the processes are still stopped.
+    """
     log_path = images.log_path + "/" + wanted["log_file"]
     pre_dump = options["pre_dump"]
     status_fd = options["status_fd"]
@@ -191,6 +221,8 @@ def _dump(wanted: "dict[str, Any]", images: Images, options: "dict[str, Any]") -
             os.write(status_fd, b"\0")
             os.close(status_fd)
             status_fd = None
+        if script == "post-dump":
+            check()
 
     interrupts.hold()
     inherit = images.descriptors()

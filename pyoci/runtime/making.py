@@ -8,7 +8,6 @@ import _signal
 import os
 from errno import ENOENT, ENOSPC
 
-from pyoci.cgroup.directory import shortened
 from pyoci.cgroup.driver import Cgroup
 from pyoci.config.fault import member
 from pyoci.config.json_text import dump
@@ -39,17 +38,7 @@ from pyoci.plan.make import make_plan
 from pyoci.protection import require_protection
 from pyoci.runtime import interrupts
 from pyoci.runtime.bundle import open_bundle
-from pyoci.runtime.container import (
-    CGROUP as CGROUP_LINK,
-)
-from pyoci.runtime.container import (
-    CONFIG,
-    SECCOMP_CACHE,
-    START_SOCKET,
-    Record,
-    check_id,
-    make_directory,
-)
+from pyoci.runtime.container import CONFIG, SECCOMP_CACHE, START_SOCKET, Record, check_id, make_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
@@ -61,9 +50,9 @@ from pyoci.runtime.inherited import (
     inherited_descriptors,
 )
 from pyoci.runtime.namespaces import name_exhausted, open_namespaces
-from pyoci.runtime.new_record import new_record
+from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.outside import set_from_outside
-from pyoci.runtime.pid_file import send_pidfd, write_pid_file
+from pyoci.runtime.pid_file import remove_pid_file, send_pidfd, write_pid_file
 from pyoci.runtime.status import CREATING, hook_state, start_time
 from pyoci.runtime.taken import Taken
 from pyoci.tables.annotations import HOOKS_STDERR, HOOKS_STDOUT, PIDFD_RECEIVER
@@ -77,9 +66,6 @@ if TYPE_CHECKING:
     from pyoci.plan.records import Plan
     from pyoci.runtime.bundle import Bundle
     from pyoci.runtime.container import Directory
-
-
-_LONGEST_LINK = 4095
 
 
 def make(call: "Call", *, waits_for_start: bool) -> "Making":
@@ -204,7 +190,7 @@ class Making:
             if self.plan.seccomp is not None:
                 self._load_filter(self.plan.seccomp)
             self.record = new_record(self.plan, self.bundle, self.job.last_fd)
-            self._link_cgroup()
+            link_cgroup(self.directory, self.plan.cgroup)
             self.taken.note(self.record, self.directory)
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
@@ -222,12 +208,6 @@ class Making:
             if isinstance(error, OSError) and not isinstance(error, SyscallError):
                 raise _state_error(self.directory, error) from None
             raise
-
-    def _link_cgroup(self) -> None:
-        """For a delete that finds the record damaged."""
-        text = dump(shortened(self.plan.cgroup.to_record()))
-        if len(os.fsencode(text)) <= _LONGEST_LINK:
-            self.directory.link(CGROUP_LINK, text)
 
     def _load_filter(self, profile: "Seccomp") -> None:
         from pyoci.seccomp import load_filter
@@ -463,7 +443,7 @@ class Making:
         pid_file = self.call.options["pid_file"]
         try:
             if pid_file and self.record.values["stage"] != CREATING:
-                _remove_quietly(pid_file)
+                remove_pid_file(pid_file)
             destroy(self.directory, self.record, self.call.log)
             self.plan.cgroup.remove_levels_made()
         except (PyociError, OSError) as failure:
@@ -483,10 +463,3 @@ def _fields(error: SyscallError) -> "dict[str, object]":
 
 def _state_error(directory: "Directory", error: OSError) -> StateError:
     return StateError("state directory %s: %s" % (directory.path, errno_text(error.errno or ENOENT)))
-
-
-def _remove_quietly(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

@@ -2,14 +2,20 @@
 
 import os
 
-from pyoci.runtime.container import Record, boot_id, timestamp
+from pyoci.cgroup.directory import shortened
+from pyoci.config.json_text import dump
+from pyoci.runtime.container import CGROUP, Record, boot_id, timestamp
 from pyoci.runtime.inherited import describe_streams
 from pyoci.runtime.status import CREATING, start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pyoci.cgroup.driver import Cgroup
     from pyoci.plan.records import Plan
     from pyoci.runtime.bundle import Bundle
+    from pyoci.runtime.container import Directory
+
+_LONGEST_LINK = 4095
 
 
 def new_record(plan: "Plan", bundle: "Bundle", last_fd: int) -> Record:
@@ -35,3 +41,10 @@ def new_record(plan: "Plan", bundle: "Bundle", last_fd: int) -> Record:
             "streams": [] if plan.has_terminal else describe_streams(last_fd),
         }
     )
+
+
+def link_cgroup(directory: "Directory", cgroup: "Cgroup") -> None:
+    """For a delete that finds the record damaged."""
+    text = dump(shortened(cgroup.to_record()))
+    if len(os.fsencode(text)) <= _LONGEST_LINK:
+        directory.link(CGROUP, text)

@@ -30,6 +30,14 @@ def write_pid_file(path: str, pid: int) -> None:
         ) from None
 
 
+def remove_pid_file(path: str) -> None:
+    """Of a container that failed; quietly, since that is what its user has to hear of."""
+    try:
+        os.unlink(path)
+    except OSError:
+        pass
+
+
 def send_pidfd(path: str, pidfd: int, payload: bytes, *, where: str = "--pidfd-socket") -> None:
     """Send the pidfd over the stream socket at `path`, in one message.  PyociError when that fails."""
     client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)

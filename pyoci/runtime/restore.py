@@ -25,6 +25,7 @@ def main(call: "Call") -> int:
     try:
         if options["pid_file"]:
             write_pid_file(options["pid_file"], restoring.init_pid)
+            restoring.pid_file = options["pid_file"]
         if detach:
             call.log.release()
             return 0

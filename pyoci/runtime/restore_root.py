@@ -3,6 +3,7 @@
 Both are done in mount namespaces that end with their process, so a killed runtime leaves no mount on the host.
 """
 
+import _signal
 import os
 
 from pyoci.init.channel import CLOSED, READY, channel_pair
@@ -18,9 +19,10 @@ from pyoci.kernel.mount import (
     open_tree,
     path_argument,
 )
-from pyoci.kernel.process import CLONE_NEWNS, unshare
+from pyoci.kernel.path import clean
+from pyoci.kernel.process import CLONE_NEWNS, PR_SET_PDEATHSIG, prctl, unshare
 from pyoci.ops.context import Context
-from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, Remount
+from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
 from pyoci.ops.nodes import MakeDevice, MakeDirectory, MakeSymlink
 from pyoci.ops.root import BindRoot, SetPropagation
 from pyoci.runtime.explain import died, explain
@@ -33,18 +35,14 @@ if TYPE_CHECKING:
     from pyoci.ops.context import Operation
     from pyoci.plan.records import Plan
 
-# criu mounts what was mounted, but on mount points that have to be there.
-_REPEATED = (
-    SetPropagation,
-    BindRoot,
-    AttachFilesystem,
-    AttachTree,
-    Remount,
-    MakeDevice,
-    MakeDirectory,
-    MakeSymlink,
-)
-_CGROUP = ("cgroup", "cgroup2")
+# criu mounts what was mounted, but on mount points that have to be there.  Nothing that changes what is mounted:
+# this process is in the host's other namespaces, where a remount of sysfs would be one of the host's /sys.
+_REPEATED = (SetPropagation, BindRoot, AttachFilesystem, AttachTree, MakeDevice, MakeDirectory, MakeSymlink)
+# Filesystems of which there is one in a namespace or on the host, so a mount here would be one of the host's.
+_SHARED = frozenset(
+    ("cgroup", "cgroup2", "configfs", "debugfs", "devtmpfs", "mqueue", "proc", "pstore", "securityfs", "sysfs",
+     "tracefs")
+)  # fmt: skip
 
 
 def make_mount_points(plan: "Plan") -> None:
@@ -53,9 +51,10 @@ def make_mount_points(plan: "Plan") -> None:
     A mount point may lie in another mount, so nothing less than mounting tells where it has to be made.
     """
     ours, theirs = channel_pair()
+    runtime = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _build_and_exit(plan, theirs)
+        _build_and_exit(plan, theirs, runtime)
     theirs.close()
     try:
         name, payload, _ = ours.receive()
@@ -68,28 +67,62 @@ def make_mount_points(plan: "Plan") -> None:
         raise explain(payload)
 
 
-def _build_and_exit(plan: "Plan", channel: "Channel") -> "NoReturn":
+def _build_and_exit(plan: "Plan", channel: "Channel", runtime: int) -> "NoReturn":
     try:
+        prctl(PR_SET_PDEATHSIG, _signal.SIGKILL)
+        if os.getppid() != runtime:
+            os._exit(1)
         os.umask(0)
         with failing("restore", "a mount namespace for the mount points"):
             unshare(CLONE_NEWNS)
             proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         ctx = Context(proc_fd, in_user_namespace=plan.namespaces.has("user"))
-        for step in plan.rootfs:
+        for step in repeated(plan.rootfs):
             with failing("restore", step.describe(), step.where):
-                _repeat(step, ctx)
+                step.apply(ctx)
         channel.send(READY)
         os._exit(0)
     except BaseException as error:
         report_and_exit(channel, error)
 
 
-def _repeat(step: "Operation", ctx: Context) -> None:
-    is_cgroup = isinstance(step, AttachFilesystem) and step.filesystem in _CGROUP
-    if isinstance(step, AttachCgroupTree) or is_cgroup:
-        MakeDirectory(step.where, step.destination).apply(ctx)  # type: ignore[attr-defined]
-    elif isinstance(step, _REPEATED):  # not what changes names: this process is in the host's namespaces
-        step.apply(ctx)
+def repeated(steps: "list[Operation]") -> "list[Operation]":
+    """Of the steps that build a root those that make mount points, as far as they leave the host as it is.
+
+    In place of a filesystem that would be the host's its mount point alone is made, and nothing below: what criu
+    mounts there has it.
+    """
+    result: list[Operation] = []
+    left_out: set[str] = set()
+    for step in steps:
+        if not isinstance(step, (*_REPEATED, AttachCgroupTree)):  # not what changes names, which are the host's
+            continue
+        place = clean(getattr(step, "destination", "") or getattr(step, "path", "") or "/")
+        if any(place.startswith(path + "/") for path in left_out):
+            continue
+        if isinstance(step, AttachCgroupTree) or (
+            isinstance(step, AttachFilesystem) and step.filesystem in _SHARED
+        ):
+            left_out.add(place)
+            result.append(MakeDirectory(step.where, place))
+            continue
+        if isinstance(step, (AttachFilesystem, AttachTree)):
+            left_out.discard(place)  # it covers what was left out
+        result.append(_empty(step) if isinstance(step, AttachFilesystem) else step)
+    return result
+
+
+def _empty(step: AttachFilesystem) -> AttachFilesystem:
+    """The same filesystem, without what the container's has in it and labels that only a container needs."""
+    return AttachFilesystem(
+        step.where,
+        step.destination,
+        step.filesystem,
+        step.source,
+        data=step.data,
+        superblock=step.superblock,
+        attributes=step.attributes,
+    )
 
 
 def enter_with_root(rootfs: str, place: str) -> None:

@@ -22,18 +22,26 @@ from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
 from pyoci.plan.make import make_plan
 from pyoci.runtime import interrupts
 from pyoci.runtime.bundle import open_bundle
-from pyoci.runtime.container import CGROUP as CGROUP_LINK
 from pyoci.runtime.container import CONFIG, NOTIFY, check_id, make_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.host import check_kernel, lacks_power, read_facts
 from pyoci.runtime.images import Images, open_to
 from pyoci.runtime.inherited import check_terminal, inherited_descriptors
 from pyoci.runtime.loopback import raise_loopback
-from pyoci.runtime.new_record import new_record
+from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.notify import make_place
+from pyoci.runtime.pid_file import remove_pid_file
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
-from pyoci.runtime.saved import device_paths, host_trees, namespaces_to_join, refuse_what_would_be_lost
+from pyoci.runtime.saved import (
+    device_paths,
+    host_trees,
+    namespaces_to_join,
+    refuse_units,
+    refuse_what_would_be_lost,
+    warnings_of_labels,
+)
 from pyoci.runtime.status import CREATING, hook_state, start_time
+from pyoci.tables.annotations import HOOKS_STDERR, HOOKS_STDOUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +60,8 @@ def restored(call: "Call") -> "Restoring":
     """The container, running again; whatever fails undoes what was done."""
     options = call.options
     container_id = check_id(call.arguments[0])
+    if call.systemd_cgroup:
+        refuse_units("restore --systemd-cgroup")
     inherited = inherited_descriptors(options)
     check_kernel()
     bundle = open_bundle(options["bundle"], call.log.warning, systemd=call.systemd_cgroup)
@@ -88,7 +98,7 @@ def restored(call: "Call") -> "Restoring":
         rootfs=bundle.rootfs,
         no_pivot=bool(options["no_pivot"]),
     )
-    for warning in plan.warnings + cgroup.warnings:
+    for warning in plan.warnings + cgroup.warnings + warnings_of_labels(config):
         call.log.warning(warning)
     wanted["inherit_fd"] = pairs
     restoring = Restoring(call, bundle, plan, images)
@@ -105,7 +115,8 @@ class Restoring:
     """One container while it is being restored."""
 
     __slots__ = (
-        "bundle", "call", "console_fd", "criu", "directory", "images", "init_pid", "init_pidfd", "plan", "record",
+        "bundle", "call", "console_fd", "criu", "directory", "hook_outputs", "images", "init_pid", "init_pidfd",
+        "pid_file", "plan", "record",
     )  # fmt: skip
 
     def __init__(self, call: "Call", bundle: "Bundle", plan: "Plan", images: Images) -> None:
@@ -116,6 +127,8 @@ class Restoring:
         self.init_pid = 0
         self.init_pidfd = -1
         self.console_fd = -1
+        self.hook_outputs = (-1, -1)
+        self.pid_file = ""  # once it is written
         self.criu: Criu | None = None
         self.directory: Directory
         self.record: Record
@@ -126,8 +139,9 @@ class Restoring:
         interrupts.hold()
         self.directory = make_directory(self.call.root, self.plan.container_id)
         try:
+            self._open_hook_outputs()
             self.record = new_record(self.plan, self.bundle, last_fd)
-            self.directory.link(CGROUP_LINK, dump(self.plan.cgroup.to_record()))
+            link_cgroup(self.directory, self.plan.cgroup)
             self.record.save(self.directory)
             self.directory.write(CONFIG, self.bundle.data)
             os.mkdir(_ROOT, 0o700, dir_fd=self.directory.fd)
@@ -138,6 +152,13 @@ class Restoring:
                 text = "state directory %s: %s" % (self.directory.path, errno_text(error.errno or 0))
                 raise OperationError(text) from None
             raise
+
+    def _open_hook_outputs(self) -> None:
+        annotations = self.plan.config.get("annotations", {})
+        if self.plan.hooks and (HOOKS_STDOUT in annotations or HOOKS_STDERR in annotations):
+            from pyoci.runtime.hook_outputs import open_outputs
+
+            self.hook_outputs = open_outputs(annotations)
 
     def run(self, wanted: "dict[str, Any]", handed: list[int]) -> None:
         """From the first cgroup to the record of a running container."""
@@ -257,13 +278,15 @@ class Restoring:
         state = dump(hook_state(self.record, CREATING)).encode()
         for index, hook in enumerate(self.plan.hooks.get(kind, [])):  # type: ignore[arg-type, var-annotated]
             with interrupts.interruptible():
-                run_hook(hook, kind, index, state, cwd=self.bundle.path)
+                run_hook(hook, kind, index, state, cwd=self.bundle.path, outputs=self.hook_outputs)
 
     def undo(self, error: BaseException) -> None:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
         interrupts.ignore()
         if self.criu is not None:
             self.criu.close(kill=True)
+        if self.pid_file:
+            remove_pid_file(self.pid_file)
         try:
             self.plan.cgroup.kill()
             if self.init_pidfd >= 0:

@@ -3,12 +3,20 @@
 import os
 
 from pyoci.cgroup.paths import container_paths
-from pyoci.errors import ConfigError
+from pyoci.errors import ConfigError, HostError
+from pyoci.kernel.path import clean
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree
 from pyoci.plan.mounts import make_mounts
 from pyoci.plan.namespaces import make_namespaces
+from pyoci.tables.mount_options import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+)
 from pyoci.tables.namespaces import PROC_NAMES
 from pyoci.tables.rootfs import DEVICES
+from pyoci.tables.seccomp import notified
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,16 +32,25 @@ if TYPE_CHECKING:
 _LEFT_ALONE = {"network": ("net", "extRootNetNS"), "pid": ("pid", "extRootPidNS")}
 # Those that it joins at the restore, in its own words.
 _JOINED = {"ipc": "ipc", "uts": "uts", "time": "time", "user": "user"}
+_RESTRICTIONS = (
+    (MOUNT_ATTR_RDONLY, "ro"),
+    (MOUNT_ATTR_NOSUID, "nosuid"),
+    (MOUNT_ATTR_NODEV, "nodev"),
+    (MOUNT_ATTR_NOEXEC, "noexec"),
+)
+# Options of mounts that criu knows nothing of: ids seen as others, and symlinks that are mounted themselves.
+_LOST = frozenset(("idmap", "ridmap", "src-nofollow", "dest-nofollow", "copy-symlink"))
 
 
 def refuse_what_would_be_lost(config: "Config") -> None:
     """ConfigError for what criu knows nothing of and a restored container would silently lack."""
     found = ""
     for index, mount in enumerate(config.get("mounts", [])):
-        words = mount.get("options", [])
-        if mount.get("uidMappings") or mount.get("gidMappings") or "idmap" in words or "ridmap" in words:
+        if mount.get("uidMappings") or mount.get("gidMappings") or not _LOST.isdisjoint(mount.get("options", [])):
             found = ".mounts[%d]" % index
     linux = config.get("linux", {})
+    if "seccomp" in linux and notified(linux["seccomp"]):
+        found = ".linux.seccomp"
     for key in ("netDevices", "intelRdt"):
         if linux.get(key):
             found = ".linux." + key
@@ -41,8 +58,28 @@ def refuse_what_would_be_lost(config: "Config") -> None:
         raise ConfigError(
             "checkpoint and restore cannot keep %s: operation not supported" % found,
             where=found,
-            cause="criu saves neither id-mapped mounts nor what is outside of the container",
+            cause="criu saves no id-mapped mount, bound symlink or seccomp listener, and nothing of the host's",
         )
+
+
+def warnings_of_labels(config: "Config") -> list[str]:
+    """For a restore, of what names a security profile or label: criu sets those that it saved."""
+    process = config.get("process", {})
+    linux = config.get("linux", {})
+    named = [".process." + key for key in ("apparmorProfile", "selinuxLabel") if process.get(key)]
+    if linux.get("mountLabel"):
+        named.append(".linux.mountLabel")
+    text = "%s: what the images hold counts; --lsm-profile and --lsm-mount-context name others"
+    return [text % where for where in named]
+
+
+def refuse_units(asked_by: str) -> None:
+    """HostError: a unit is made around a first process that is there already, and criu makes it with all others."""
+    raise HostError(
+        "%s: operation not supported" % asked_by,
+        cause="restore cannot have systemd make the cgroup of a container",
+        fix="use the cgroupfs driver for containers that are to be saved",
+    )
 
 
 def planned_mounts(config: "Config", facts: "Facts", container_id: str, bundle: str) -> "list[Operation]":
@@ -69,6 +106,21 @@ def host_trees(steps: "Iterable[Operation]", namespaces: "Namespaces") -> list[t
         elif no_sysfs and isinstance(step, AttachFilesystem) and step.filesystem == "sysfs":
             trees.append((step.destination, "/sys", True))
     return trees
+
+
+def restrictions(steps: "Iterable[Operation]") -> list[tuple[str, list[str]]]:
+    """(destination, the options that restrict it, as mountinfo has them) of every mount.
+
+    Of mounts at one destination the last counts, as it covers the others.
+    """
+    found = {}
+    for step in steps:
+        if isinstance(step, (AttachTree, AttachCgroupTree, AttachFilesystem)):
+            asked = step.attributes
+            attributes = asked.set & ~asked.recursive_clear | asked.recursive_set
+            words = [word for bit, word in _RESTRICTIONS if attributes & bit]
+            found[clean(step.destination)] = (step.destination, words)
+    return [*found.values()]
 
 
 def device_paths(config: "Config") -> list[str]:

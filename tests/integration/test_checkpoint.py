@@ -1,4 +1,7 @@
-"""checkpoint and restore (R-134 to R-136), with the criu that is found in $PATH, where it works on this kernel."""
+"""checkpoint and restore (R-134 to R-136), with the system's criu, where it works on this kernel.
+
+Another one is tried by mounting it there: unshare -m sh -c 'mount --bind NEW/criu /usr/sbin/criu && pytest ...'.
+"""
 
 import json
 import os
@@ -279,6 +282,61 @@ def test_masked_and_read_only_paths_stay(counting, saver):
             assert os.stat(saver.inside(name, path)).st_rdev == os.makedev(1, 3)
 
 
+def test_a_filesystem_that_was_remounted_leaves_the_hosts_as_it_is(counting, saver):
+    """The mount points are made in the host's namespaces, where sysfs is the host's."""
+
+    def of_host():
+        return [
+            line.partition(" - ")[2] for line in host.read("/proc/self/mountinfo").splitlines() if " /sys " in line
+        ]
+
+    before = of_host()
+    remount = {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["remount", "ro"]}
+    container = counting({"mounts+": [remount]})
+    saver.checkpoint(container).ok()
+    saver.restore(container.bundle)
+    after = of_host()
+    if after != before:
+        subprocess.run(["mount", "-o", "remount,rw", "/sys"], check=True)
+    assert after == before
+
+
+def test_a_mount_in_the_place_of_a_read_only_one_is_refused(counting, saver, work):
+    """The container moves the directories of two mount points, so that each has the other's name."""
+    os.mkdir(work + "/kept")
+    os.mkdir(work + "/free")
+    mounts = [bind("/tmp/a/m", work + "/kept", "bind", "ro"), bind("/tmp/b/m", work + "/free", "bind", "rw")]
+    container = counting({"mounts+": mounts})
+    inside = "/proc/%d/root/tmp" % container.pid
+    os.rename(inside + "/a", inside + "/c")
+    os.symlink("b", inside + "/a")
+    result = saver.checkpoint(container)
+    result.failed("the mount at /tmp/a/m is not ro", "operation not permitted")
+    assert container.status() == "running"
+    os.unlink(inside + "/a")
+    os.rename(inside + "/c", inside + "/a")
+    saver.checkpoint(container).ok()
+    saver.restore(container.bundle)
+
+
+def test_mounts_that_are_moved_while_they_are_saved_are_refused(counting, saver, work):
+    """After the names were found, and before criu reads what is mounted: it calls a script in between."""
+    os.mkdir(work + "/kept")
+    os.mkdir(work + "/free")
+    with open(work + "/criu.conf", "w", encoding="utf-8") as file:
+        file.write("action-script %s/move\n" % work)
+    mounts = [bind("/tmp/a/m", work + "/kept", "bind", "ro"), bind("/tmp/b/m", work + "/free", "bind", "rw")]
+    container = counting({"mounts+": mounts, "annotations": {"org.criu.config": work + "/criu.conf"}})
+    with open(work + "/move", "w", encoding="utf-8") as file:
+        file.write('#!/bin/sh\n[ "$CRTOOLS_SCRIPT_ACTION" = network-lock ] || exit 0\n')
+        file.write("cd /proc/%d/root/tmp && mv a c && mv b a && mv c b\n" % container.pid)
+    os.chmod(work + "/move", 0o755)
+    saver.checkpoint(container).failed("the mount at /tmp/a/m is not ro")
+    assert container.status() == "running"
+    count = count_in(container.pid)
+    host.until(lambda: count_in(container.pid) > count, what="it to go on")
+
+
 # ---- namespaces ----
 
 
@@ -541,6 +599,16 @@ def test_a_failing_hook_undoes_the_restore(counting, saver, pyoci):
     process, _ = saver.start(container.bundle, "--detach")
     process.wait().failed("error running createRuntime hook #0: exit status 1")
     assert pyoci.left() == []
+
+
+def test_the_output_of_hooks_goes_where_annotations_say(counting, saver, work):
+    container = counting()
+    saver.checkpoint(container).ok()
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "echo said; echo wept >&2"]}
+    names = {"run.oci.hooks.stdout": work + "/out", "run.oci.hooks.stderr": work + "/err"}
+    container.bundle.edit({"hooks": {"createRuntime": [hook]}, "annotations": names})
+    saver.restore(container.bundle)
+    assert (host.read(work + "/out"), host.read(work + "/err")) == ("said\n", "wept\n")
 
 
 # ---- failures ----

@@ -14,7 +14,7 @@ COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done"
 
 @pytest.fixture(autouse=True)
 def criu(cli, runtime):
-    cli.environment["PATH"] = os.environ["PATH"]  # criu may be one of the caller's own
+    cli.environment["PATH"] = os.environ["PATH"]  # criu may be somewhere else
     probe = subprocess.run([runtime, "checkpoint", "--help"], capture_output=True, text=True, check=False)
     if probe.returncode:
         pytest.skip("no usable criu: " + " ".join(probe.stderr.split()))

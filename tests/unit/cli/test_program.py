@@ -267,7 +267,10 @@ def test_podmans_probe_for_checkpoint_succeeds_where_criu_works(tmp_path: Path, 
     """R-009."""
     (tmp_path / "criu").write_text(FAKE_CRIU % (sys.executable, not good))
     (tmp_path / "criu").chmod(0o755)
-    done = run(command + " --help", env={"PATH": str(tmp_path)})
+    child = "import sys; sys.path.append(%r); from pyoci.cli.main import main; from pyoci.criu import process\n"
+    child = child % SOURCE + "process._SYSTEM = %r; main(sys.argv[1:])" % str(tmp_path)
+    arguments = [sys.executable, "-I", "-S", "-X", "utf8", "-c", child, command, "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
     assert "--image-path" in done.stdout
     if good:
         assert (done.returncode, done.stderr) == (0, "")

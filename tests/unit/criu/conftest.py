@@ -30,7 +30,7 @@ def answer(fds=(), **fields):
 @pytest.fixture
 def fake_criu(tmp_path, monkeypatch):
     """fake_criu(body): from now on `criu` is a program with this body, which may use receive() and answer()."""
-    monkeypatch.setattr("pyoci.criu.process._SBIN", "")
+    monkeypatch.setattr("pyoci.criu.process._SYSTEM", "")
 
     def make(body):
         path = tmp_path / "bin" / "criu"

@@ -1,6 +1,6 @@
 """Which mounts criu is not to save, and where they are to come from."""
 
-from pyoci.criu.mounts import places, read_table, saved_names
+from pyoci.criu.mounts import freer, places, read_table, saved_names
 
 TABLE = rb"""100 90 0:50 / / rw - overlay overlay rw
 101 100 0:51 / /proc rw - proc proc rw
@@ -78,3 +78,12 @@ def test_what_is_saved_under_a_name_finds_its_place():
     host = rb"1 0 8:1 / / rw - x x x" + b"\n2 1 8:2 / /srv/below rw - x x x\n3 2 8:3 / /srv/below/deep rw - x x x\n"
     found = {pair["key"] for pair in places(read_table(host), [("/var/run/a tree", "/srv", True)], [])}
     assert saved <= found
+
+
+def test_a_mount_that_lacks_an_option_is_told():
+    """`locate` stands for a container that put a symlink in the place of a read-only mount."""
+    table = read_table(TABLE)
+    moved = {"/etc/hosts": "/run/a tree"}
+    assert freer(table, [("/proc", []), ("/etc/hosts", ["ro"]), ("/gone", ["ro"])], locate) == ("", "")
+    assert freer(table, [("/etc/hosts", ["ro", "nosuid"])], locate) == ("/etc/hosts", "nosuid")
+    assert freer(table, [("/etc/hosts", ["ro"])], lambda path: moved.get(path, path)) == ("/etc/hosts", "ro")

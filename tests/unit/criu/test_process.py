@@ -28,11 +28,23 @@ def test_it_is_looked_for_in_the_path_and_where_administrators_have_it(fake_criu
     monkeypatch.setenv("PATH", "relative::/nowhere")
     with pytest.raises(HostError, match="criu is not installed: no such file or directory"):
         find_criu()
-    monkeypatch.setattr("pyoci.criu.process._SBIN", os.path.dirname(path))
+    monkeypatch.setattr("pyoci.criu.process._SYSTEM", os.path.dirname(path))
     assert find_criu() == path
     os.chmod(path, 0o644)
     with pytest.raises(HostError):
         find_criu()
+
+
+@pytest.mark.parametrize(("uid", "first"), [(0, "system"), (1000, "own")])
+def test_root_is_given_the_systems_before_that_of_the_path(fake_criu, monkeypatch, tmp_path, uid, first):
+    path = fake_criu("")
+    for name in ("system", "own"):
+        (tmp_path / name).mkdir()
+        os.link(path, tmp_path / name / "criu")
+    monkeypatch.setattr("pyoci.criu.process._SYSTEM", str(tmp_path / "system"))
+    monkeypatch.setenv("PATH", str(tmp_path / "own"))
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    assert find_criu() == str(tmp_path / first / "criu")
 
 
 def test_its_version(fake_criu):

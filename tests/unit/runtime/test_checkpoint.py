@@ -1,15 +1,27 @@
 """What checkpoint and restore check before criu is asked, and what both sides have to agree on."""
 
+import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
-from pyoci.errors import ConfigError, UsageError
+from pyoci.errors import ConfigError, HostError, UsageError
 from pyoci.ops.mounts import AttachCgroupTree, AttachFilesystem, AttachTree, MountAttributes
 from pyoci.plan.namespaces import make_namespaces
+from pyoci.runtime import checkpoint
 from pyoci.runtime.checkpoint import _check_status_fd
+from pyoci.runtime.container import CONFIG, Record, make_directory
 from pyoci.runtime.images import Images, check_parent, open_to
-from pyoci.runtime.saved import external_namespaces, host_trees, namespaces_to_join, refuse_what_would_be_lost
+from pyoci.runtime.restoring import restored
+from pyoci.runtime.saved import (
+    external_namespaces,
+    host_trees,
+    namespaces_to_join,
+    refuse_what_would_be_lost,
+    restrictions,
+    warnings_of_labels,
+)
 
 
 def options(**given):
@@ -109,11 +121,41 @@ def test_what_a_user_namespace_may_not_mount_is_the_hosts():
     assert host_trees(steps, spaces(("user", ""))) == [data, cgroup, ("/sys", "/sys", True)]
 
 
+def test_what_mounts_are_kept_from():
+    read_only, other = MountAttributes(1), MountAttributes(2, recursive_set=8)
+    steps = [
+        AttachTree("", "/data", "/srv", recursive=True, attributes=read_only),
+        AttachTree("", "/open", "/srv", recursive=True, attributes=MountAttributes(1, recursive_clear=1)),
+        AttachTree("", "/tmp", "/srv", recursive=True, attributes=read_only),
+        AttachFilesystem("", "/tmp/", "tmpfs", "tmpfs", attributes=other),
+    ]
+    assert restrictions(steps) == [("/data", ["ro"]), ("/open", []), ("/tmp/", ["nosuid", "noexec"])]
+
+
+def test_labels_of_the_images_count_at_a_restore():
+    process = {"apparmorProfile": "p", "selinuxLabel": "a:b:c"}
+    found = warnings_of_labels({"process": process, "linux": {"mountLabel": "a:b:c"}})
+    assert [text.partition(":")[0] for text in found] == [
+        ".process.apparmorProfile",
+        ".process.selinuxLabel",
+        ".linux.mountLabel",
+    ]
+    assert "--lsm-profile" in found[0]
+    assert warnings_of_labels({"process": {}, "linux": {}}) == []
+
+
 @pytest.mark.parametrize(
     ("config", "where"),
     [
         ({"mounts": [{"destination": "/a"}, {"destination": "/b", "options": ["bind", "ridmap"]}]}, ".mounts[1]"),
         ({"mounts": [{"destination": "/a", "uidMappings": [{}]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "src-nofollow"]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "dest-nofollow"]}]}, ".mounts[0]"),
+        ({"mounts": [{"destination": "/a", "options": ["bind", "copy-symlink"]}]}, ".mounts[0]"),
+        (
+            {"linux": {"seccomp": {"syscalls": [{"action": "SCMP_ACT_NOTIFY", "names": ["mkdir"]}]}}},
+            ".linux.seccomp",
+        ),
         ({"linux": {"netDevices": {"eth7": {}}}}, ".linux.netDevices"),
         ({"linux": {"intelRdt": {"closID": "x"}}}, ".linux.intelRdt"),
     ],
@@ -123,3 +165,69 @@ def test_what_would_be_lost_is_refused_by_name(config, where):
         refuse_what_would_be_lost(config)
     assert caught.value.where == where
     refuse_what_would_be_lost({"mounts": [{"destination": "/a", "options": ["bind"]}], "linux": {}})
+    refuse_what_would_be_lost(
+        {"linux": {"seccomp": {"syscalls": [{"action": "SCMP_ACT_ERRNO", "names": ["mkdir"]}]}}}
+    )
+
+
+def test_a_restore_with_a_unit_is_refused_before_anything_is_made(tmp_path):
+    """criu makes the first process itself, so there is none to make the unit with."""
+    call = SimpleNamespace(options={}, arguments=["c1"], root=str(tmp_path / "root"), systemd_cgroup=True)
+    with pytest.raises(HostError, match="restore --systemd-cgroup: operation not supported") as caught:
+        restored(call)
+    assert "cgroupfs" in caught.value.fix
+    assert os.listdir(tmp_path) == []
+
+
+class Saving:
+    """A running container (this process) as far as checkpoint looks at it before criu is asked."""
+
+    def __init__(self, tmp_path, monkeypatch, config="{}", **cgroup):
+        monkeypatch.setattr(checkpoint, "status_of", lambda *_: "running")
+        directory = make_directory(str(tmp_path / "root"), "c1")
+        values = {"id": "c1", "bundle": "/", "bootId": "", "stage": "made", "pid": 0, "startTime": 0}
+        Record({**values, "cgroup": cgroup}).save(directory)
+        directory.write(CONFIG, config.encode())
+        directory.close()
+        self.root = str(tmp_path / "root")
+        self.rootless = False
+        self.arguments = ["c1"]
+        self.options = {"leave_running": False, "pre_dump": False}
+        self.log = SimpleNamespace(warning=print)
+
+
+class ReachedCriuError(Exception):
+    """Everything that is refused beforehand was not."""
+
+
+@pytest.fixture
+def no_criu(monkeypatch):
+    def ask():
+        raise ReachedCriuError
+
+    monkeypatch.setattr(checkpoint, "version", ask)
+
+
+def test_a_container_with_a_unit_is_not_ended_by_a_checkpoint(tmp_path, monkeypatch, no_criu):
+    """Its images could not be restored."""
+    call = Saving(tmp_path, monkeypatch, unit="c1.scope")
+    with pytest.raises(HostError, match="--systemd-cgroup") as caught:
+        checkpoint.main(call)
+    assert "cgroupfs" in caught.value.fix
+    call.options["leave_running"] = True
+    with pytest.raises(ReachedCriuError):
+        checkpoint.main(call)
+
+
+def test_a_container_without_a_unit_is_saved(tmp_path, monkeypatch, no_criu):
+    with pytest.raises(ReachedCriuError):
+        checkpoint.main(Saving(tmp_path, monkeypatch))
+
+
+def test_crun_s_word_for_a_mapping_is_seen_at_the_checkpoint(tmp_path, monkeypatch, no_criu):
+    """What is kept of the config is its bytes."""
+    words = ["bind", "idmap=uids=0-1000-1;gids=0-1000-1"]
+    config = {"ociVersion": "1.2.0", "mounts": [{"destination": "/a", "source": "/", "options": words}]}
+    with pytest.raises(ConfigError, match="cannot keep") as caught:
+        checkpoint.main(Saving(tmp_path, monkeypatch, json.dumps(config)))
+    assert caught.value.where == ".mounts[0]"
