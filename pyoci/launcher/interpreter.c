@@ -142,6 +142,12 @@ int main(int argc, char **argv)
         dprintf(2, "pyoci: %s is started by the command pyoci only\n", argc > 0 ? argv[0] : "this");
         return 1;
     }
+    if (access(DYNLOAD, X_OK) != 0) { /* not this host's Python, or not this user's: the one that was meant */
+        argv[3] = "-Xpyoci=env";
+        execv(argv[0], argv);
+        dprintf(2, "pyoci: cannot execute %s: %s\n", argv[0], strerror(errno));
+        return 1;
+    }
     PyPreConfig_InitIsolatedConfig(&preconfig);
     preconfig.utf8_mode = 1;
     status = Py_PreInitialize(&preconfig);

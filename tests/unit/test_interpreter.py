@@ -177,6 +177,20 @@ except SyscallError as error:
     assert told(bare, code + "sys.stdout.flush()").strip() in ("1", "22")
 
 
+def test_where_its_standard_library_is_out_of_reach_the_ordinary_interpreter_runs(bare, monkeypatch, tmp_path):
+    """As for a user who may not enter the directory, or on another host."""
+    real = builder.sysconfig.get_config_var
+    monkeypatch.setattr(
+        builder.sysconfig, "get_config_var", lambda name: "/nonexistent" if name == "DESTSHARED" else real(name)
+    )
+    monkeypatch.setattr(builder, "works", lambda *arguments: "")
+    prefix = tmp_path / "prefix"
+    shutil.copytree(bare, prefix)
+    assert builder.build(ROOT, "", str(prefix / "bin" / "pyoci-interpreter")) == ""
+    code = "print('_pyoci' in sys.builtin_module_names, sys._xoptions['pyoci'], sys.argv[1:]); sys.stdout.flush()"
+    assert told(prefix, code, "y").strip() == "False env ['x', 'y']"
+
+
 def test_nobody_starts_it_by_hand(installed):
     done = subprocess.run([installed / "bin" / "pyoci-interpreter"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
