@@ -13,7 +13,7 @@ help:
 	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
 	@echo 'make test         unit, integration and conformance tests; as root installs what they need'
 	@echo 'make test-clients containerd, CRI, docker, podman and buildah with pyoci as their runtime; as root'
-	@echo 'make check        formatting, lint, types, unit tests: under a minute, no root'
+	@echo 'make check        formatting, lint, types, unit tests: a minute or two, no root'
 	@echo 'make conformance  the conformance suite over pyoci, runc and crun, side by side'
 	@echo 'make bench        compare with runc and crun'
 	@echo 'make test-vm      the integration tests in a virtual machine with cgroup v2 and systemd'
