@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -304,10 +305,14 @@ def test_a_runtime_killed_in_the_middle_leaves_a_class_that_delete_finds(contain
     assert pyoci.left() == []
 
 
-def blocked(pid):
-    """Whether a process waits for a lock: `1: -> FLOCK ADVISORY WRITE PID ...` in /proc/locks."""
-    lines = [line.split() for line in host.read("/proc/locks").splitlines()]
-    return any(line[1] == "->" and str(pid) in line for line in lines)
+def at_the_lock(pid, point):
+    """Whether the process, or one that it has become, has the root of resctrl open, as it does to lock it."""
+    try:
+        return any(
+            os.path.realpath("/proc/%d/fd/%s" % (pid, fd)) == point for fd in os.listdir("/proc/%d/fd" % pid)
+        )
+    except OSError:
+        return False
 
 
 def test_create_waits_for_who_holds_the_lock_of_resctrl(container, pyoci, tree):
@@ -318,7 +323,10 @@ def test_create_waits_for_who_holds_the_lock_of_resctrl(container, pyoci, tree):
     arguments = ["create", "--bundle", one.bundle.path, "--pid-file", one.pid_file, one.id]
     waiting = pyoci.spawn(*arguments)
     try:
-        host.until(lambda: blocked(waiting.pid) or not waiting.running(), what="a create that waits")
+        host.until(
+            lambda: at_the_lock(waiting.pid, tree.point) or not waiting.running(), what="a create that waits"
+        )
+        time.sleep(0.3)
         assert waiting.running()
         assert tree.changes() == []
     finally:
