@@ -64,10 +64,14 @@ def begin(directory: str) -> None:
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT,))  # the launcher blocked it
     sys.dont_write_bytecode = not SOURCE
     sys.path.append(directory)
-    if not SOURCE:
-        use_snapshot(directory)
-    from pyoci import startup
-
+    try:
+        if not SOURCE:
+            use_snapshot(directory)
+        from pyoci import startup
+    except Exception as error:
+        text = "pyoci: cannot begin: %s: %s\n  at: %s\n  fix: the installation is damaged: install pyoci again\n"
+        os.write(2, (text % (type(error).__name__, error, directory)).encode("utf-8", "surrogateescape"))
+        os._exit(1)
     startup.run(directory)
 
 

@@ -106,6 +106,17 @@ static PyObject *make_module(void)
     return module;
 }
 
+/* One line, as everywhere: a damaged installation is all that can go wrong before pyoci looks for itself. */
+static void report(void)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *text = value ? PyObject_Str(value) : NULL;
+    const char *words = text ? PyUnicode_AsUTF8(text) : NULL;
+    dprintf(2, "pyoci: cannot begin: %s: %s\n", type ? ((PyTypeObject *)type)->tp_name : "error", words ? words : "");
+    dprintf(2, "  fix: the installation is damaged: install pyoci again\n");
+}
+
 static int set_list(const char *name, int count, char **texts)
 {
     PyObject *list = PyList_New(0);
@@ -169,6 +180,6 @@ int main(int argc, char **argv)
     if (PyStatus_Exception(status))
         fail("the core", status);
     if (_PySignal_Init(0) < 0 || run(argc, argv) < 0)
-        PyErr_Print();
+        report();
     _exit(1); /* a command ends the process itself */
 }

@@ -191,6 +191,18 @@ def test_where_its_standard_library_is_out_of_reach_the_ordinary_interpreter_run
     assert told(prefix, code, "y").strip() == "False env ['x', 'y']"
 
 
+def test_a_damaged_snapshot_is_one_error_and_no_traceback(installed, tmp_path):
+    prefix = tmp_path / "prefix"
+    shutil.copytree(installed, prefix)
+    file = prefix / "lib" / VERSION / "site-packages" / "pyoci" / "snapshot.bin"
+    file.write_bytes(file.read_bytes()[:2000])
+    done = run(prefix, "list")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"pyoci: cannot begin: ")
+    assert b"Traceback" not in done.stderr
+    assert b"install pyoci again" in done.stderr
+
+
 def test_nobody_starts_it_by_hand(installed):
     done = subprocess.run([installed / "bin" / "pyoci-interpreter"], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -52,6 +52,22 @@ def test_a_missing_package_is_one_line(tmp_path):
     assert done.stderr == "pyoci: the package pyoci is not installed beside %s\n" % script
 
 
+def test_a_damaged_installation_is_one_error_and_no_traceback(tmp_path):
+    package = tmp_path / "pyoci"
+    package.mkdir()
+    (package / "startup.py").write_text("import nothing_of_that_name")
+    (package / "__init__.py").write_text("")
+    code = "import sys; sys.path.insert(0, %r); from runpy import run_path; run_path(%r)['begin'](%r)"
+    boot_file = os.path.join(REPOSITORY, "pyoci", "boot.py")
+    argv = [sys.executable, "-I", "-S", "-B", "-c", code % (str(tmp_path), boot_file, str(tmp_path))]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "pyoci: cannot begin: ModuleNotFoundError: No module named 'nothing_of_that_name'\n"
+    )
+    assert "Traceback" not in done.stderr
+
+
 def test_no_variable_and_no_option_claims_protection():
     """An interpreter that its user may write is not protected, however it was started."""
     code = "import sys; sys.path.append(%r); from pyoci.protection import protection; print(protection())"
