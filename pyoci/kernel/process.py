@@ -1,5 +1,6 @@
 """Processes, namespaces, credentials and limits: one function per system call."""
 
+import sys
 from _struct import pack, unpack
 
 from pyoci.kernel.syscall import address_of, address_of_buffer, buffer, call
@@ -47,6 +48,8 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     RCU grace period that moving it afterwards costs.  With CLONE_PARENT the child becomes a sibling.  There
     must be one thread only: Python's own fork hooks do not run.
     """
+    if "_pyoci" in sys.modules:
+        sys.modules["_pyoci"].load_all()  # the child must not load an extension module that was put off (ADR 0015)
     pidfd = buffer(4)
     if cgroup_fd >= 0:
         flags |= CLONE_INTO_CGROUP

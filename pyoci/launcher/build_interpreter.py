@@ -14,7 +14,11 @@ import sys
 import sysconfig
 import tempfile
 
-FLAGS = ["-std=gnu11", "-O2", "-Wall", "-fstack-protector-strong", "-no-pie", "-Wl,--export-dynamic", "-s"]
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import make_image  # noqa: E402  (a script beside this one, which runs isolated)
+
+FLAGS = ["-std=gnu11", "-O2", "-Wall", "-fstack-protector-strong", "-no-pie", "-s"]
+LINKING = ["-Wl,--export-dynamic", "-Wl,-z,relro,-z,now", "-Wl,-z,separate-code"]
 CODE = ("core.py", "boot.py")
 SHARED = ("-lc", "-lm", "-ldl", "-lpthread", "-lutil")
 
@@ -46,6 +50,7 @@ def command_line(tree: str, scratch: str, target: str, *, static: bool) -> list[
     return [
         *shlex.split(os.environ.get("CC", "cc")),
         *FLAGS,
+        *LINKING,
         "-I" + scratch,
         "-I" + sysconfig.get_path("include"),
         "-DEXPECTED_HEX=%#x" % sys.hexversion,
@@ -56,11 +61,13 @@ def command_line(tree: str, scratch: str, target: str, *, static: bool) -> list[
         target,
         library(),
         *["-l:lib%s.a" % word[2:] if static and word not in SHARED else word for word in libraries],
+        os.path.join(tree, "pyoci", "launcher", "heap.c"),  # last: its array is to end the data segment
     ]
 
 
 def works(tree: str, snapshot: str, scratch: str, program: str) -> str:
     """Why the program is no good; "" when it is: it must run a small command and one that needs everything."""
+    scratch = tempfile.mkdtemp(dir=scratch)
     bin_directory = os.path.join(scratch, "trial", "bin")
     place = os.path.join(scratch, "trial", "lib", "python%d.%d" % sys.version_info[:2], "site-packages", "pyoci")
     os.makedirs(bin_directory)
@@ -79,8 +86,8 @@ def works(tree: str, snapshot: str, scratch: str, program: str) -> str:
     return ""
 
 
-def build(tree: str, snapshot: str, target: str) -> str:
-    """Write the program to `target`; the reason where that does not work, else ""."""
+def build(tree: str, snapshot: str, target: str, *, image: bool = True) -> str:
+    """Write the program to `target`, with its image unless there can be none; the reason why there is nothing, or ""."""
     if not library():
         return "no static libpython (Debian: libpython3-dev)"
     with tempfile.TemporaryDirectory(prefix="pyoci-interpreter-") as scratch:
@@ -97,6 +104,8 @@ def build(tree: str, snapshot: str, target: str) -> str:
                 if not reason:
                     reason = works(tree, snapshot, scratch, program)
                     break
+            if not reason and image:
+                program = with_image(tree, snapshot, scratch, program)
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not reason:
@@ -104,8 +113,22 @@ def build(tree: str, snapshot: str, target: str) -> str:
         return reason
 
 
+def with_image(tree: str, snapshot: str, scratch: str, program: str) -> str:
+    """The path of the same program with pyoci loaded; of the program itself, with a word on stderr, where that fails."""
+    made = program + "-image"
+    try:
+        make_image.make(tree, program, snapshot, scratch, made)
+        reason = works(tree, snapshot, scratch, made)
+    except make_image.NoImage as error:
+        reason = str(error)
+    if not reason:
+        return made
+    sys.stderr.write("pyoci: no image of the interpreter (%s): it starts some milliseconds slower\n" % reason)
+    return program
+
+
 if __name__ == "__main__":
-    problem = build(*sys.argv[1:])
+    problem = build(*sys.argv[1:4], image=os.environ.get("PYOCI_INTERPRETER") != "core")
     if problem:
         sys.exit(
             "pyoci: no interpreter of its own (%s); using %s as it is" % (problem.strip()[-500:], sys.executable)
