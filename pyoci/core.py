@@ -4,8 +4,8 @@ Compiled into pyoci/launcher/interpreter.c together with pyoci/boot.py, and run 
 more there are built-in and frozen modules only: no search path, no `open`, no streams, no codecs but UTF-8, ASCII
 and Latin-1, which are part of str and bytes.  What is missing comes with `Rest`.
 
-Where the interpreter's image is made (docs/adr/0015-image.md), all this ends before the first step that depends on the
-call: `_pyoci.resume`, in each process that is started from the image, takes it from there.
+Where the interpreter's image is made (docs/adr/0015-image.md), all this ends before the first step that depends on
+the call: `_pyoci.resume`, in each process that is started from the image, takes it from there.
 """
 
 import _codecs

@@ -15,7 +15,7 @@ import sysconfig
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import make_image  # noqa: E402  (a script beside this one, which runs isolated)
+import make_image  # type: ignore[import-not-found]  # a script beside this one, and this one runs isolated
 
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-fstack-protector-strong", "-no-pie", "-s"]
 LINKING = ["-Wl,--export-dynamic", "-Wl,-z,relro,-z,now", "-Wl,-z,separate-code"]
@@ -87,7 +87,7 @@ def works(tree: str, snapshot: str, scratch: str, program: str) -> str:
 
 
 def build(tree: str, snapshot: str, target: str, *, image: bool = True) -> str:
-    """Write the program to `target`, with its image unless there can be none; the reason why there is nothing, or ""."""
+    """Write the program to `target`, with its image where there can be one; why there is nothing, or ""."""
     if not library():
         return "no static libpython (Debian: libpython3-dev)"
     with tempfile.TemporaryDirectory(prefix="pyoci-interpreter-") as scratch:
@@ -114,7 +114,7 @@ def build(tree: str, snapshot: str, target: str, *, image: bool = True) -> str:
 
 
 def with_image(tree: str, snapshot: str, scratch: str, program: str) -> str:
-    """The path of the same program with pyoci loaded; of the program itself, with a word on stderr, where that fails."""
+    """The path of the same program with pyoci loaded; where that fails, of the program, with a word on stderr."""
     made = program + "-image"
     try:
         make_image.make(tree, program, snapshot, scratch, made)

@@ -29,6 +29,7 @@ class NoImage(Exception):
 
 def extension_names(tree: str) -> dict[str, dict[str, object]]:
     """What is in the extension modules that no image can hold: the constants, and None for all else."""
+    modules: tuple[str, ...] = ()
     with open(os.path.join(tree, "pyoci", "core.py"), encoding="utf-8") as file:
         for statement in ast.parse(file.read()).body:
             if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "EXTENSIONS":
@@ -134,7 +135,11 @@ def pointers_out(first: tuple[bytes, int], second: tuple[bytes, int]) -> list[in
         if one[page : page + 4096] != other[page : page + 4096]:
             for offset in range(page, min(page + 4096, len(one) - 7), 8):
                 here, there = WORD.unpack_from(one, offset)[0], WORD.unpack_from(other, offset)[0]
-                if here != there and (here, there) != (own, others) and (is_mapped_high(here) or is_mapped_high(there)):
+                if (
+                    here != there
+                    and (here, there) != (own, others)
+                    and (is_mapped_high(here) or is_mapped_high(there))
+                ):
                     found.append(offset)
     return found
 
@@ -155,7 +160,9 @@ def make(tree: str, program: str, snapshot: str, scratch: str, target: str) -> N
     loaders = frame.copied().union(frame.relro())
     strays = [offset for offset in pointers_out(first, second) if offset not in loaders]
     if strays:
-        raise NoImage("the memory points out of the program, at %s" % ", ".join(hex(frame.start + i) for i in strays))
+        raise NoImage(
+            "the memory points out of the program, at %s" % ", ".join(hex(frame.start + i) for i in strays)
+        )
     with open(target, "wb") as file:
         file.write(frame.with_data(first[0]))
     os.chmod(target, 0o755)

@@ -56,8 +56,8 @@ LEFT_OUT = frozenset(
 )
 HOT = ("create", "delete", "exec", "features", "kill", "list", "pause", "resume", "run", "start", "state")
 FIRST = ("pyoci.startup", "pyoci.cli.main")
-# Code objects are for one interpreter only; boot.py compares.  A digest of the code and the index's length follow, 16
-# hexadecimal digits each.
+# Code objects are for one interpreter only; boot.py compares.  A digest of the code and the index's length follow,
+# 16 hexadecimal digits each.
 HEAD = ("pyoci snapshot 3 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 
