@@ -263,6 +263,21 @@ def begin(boot: "ModuleType", rest: Rest, snapshot: "Snapshot | None" = None) ->
     boot.begin(rest.directory)
 
 
+def sources_of(boot: "ModuleType") -> "list[str]":
+    """The files that the image was made of, where they may be edited; none but in an editable installation."""
+    if not boot.SOURCE:
+        return []
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "pyoci"]
+    names = [module.__file__ for module in ours] + ["/pyoci/core.py", "/pyoci/boot.py"]
+    return [boot.SOURCE + name for name in names]
+
+
+def identity(path: str) -> "tuple[int, int, int]":
+    """What changes when somebody edits the file, or puts another into its place."""
+    status = posix.stat(path)
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
 def make_image() -> None:
     """Do all that can be done before the call is known; sys.argv: the image, the snapshot, what extensions have."""
     import gc
@@ -287,7 +302,17 @@ def make_image() -> None:
         """In each process that is started from the image."""
         begin(boot, rest, snapshot)
 
+    sources = {path: identity(path) for path in sources_of(boot)}
+
+    def is_current() -> bool:
+        """False when a source file of an editable installation is not what it was."""
+        try:
+            return all(identity(path) == known for path, known in sources.items())
+        except OSError:
+            return False
+
     _pyoci.resume = resume
+    _pyoci.is_current = is_current
     _pyoci.load = extensions.load
     os.register_at_fork(before=extensions.load_all)
     extensions.known = None

@@ -291,11 +291,25 @@ static PyConfig *config_in_use(void)
     return (PyConfig *)_Py_GetConfig(); /* read again by finish(), for the paths */
 }
 
+/* Execute the interpreter in whose place this one was started. */
+static void be_ordinary(char **argv)
+{
+    argv[3] = "-Xpyoci=env";
+    execv(argv[0], argv);
+    dprintf(2, "pyoci: cannot execute %s: %s\n", argv[0], strerror(errno));
+    _exit(1);
+}
+
 /* Go on where make_image() stopped, in a process of its own. */
 static int resume(int argc, char **argv)
 {
     PyOS_AfterFork_Child(); /* other thread identifiers, other thread-local storage: as after a fork */
     PyThreadState_Get()->thread_id = PyThread_get_thread_ident(); /* the native one is done */
+    PyObject *is_current = PyObject_CallMethod(own_module, "is_current", NULL);
+    if (is_current == Py_False)
+        be_ordinary(argv);
+    if (!is_current)
+        return -1;
     PyStatus status = PyConfig_SetBytesString(config_in_use(), &config_in_use()->program_name, argv[0]);
     PyObject *name = PyUnicode_DecodeFSDefault(argv[0]);
     if (PyStatus_Exception(status) || !name || PySys_SetObject("executable", name) || set_signals() ||
@@ -361,12 +375,8 @@ int main(int argc, char **argv)
         dprintf(2, "pyoci: %s is started by the command pyoci only\n", argc > 0 ? argv[0] : "this");
         return 1;
     }
-    if (access(DYNLOAD, X_OK) != 0) { /* not this host's Python, or not this user's: the one that was meant */
-        argv[3] = "-Xpyoci=env";
-        execv(argv[0], argv);
-        dprintf(2, "pyoci: cannot execute %s: %s\n", argv[0], strerror(errno));
-        return 1;
-    }
+    if (access(DYNLOAD, X_OK) != 0) /* not this host's Python, or not this user's: the one that was meant */
+        be_ordinary(argv);
     if (heap_is_image && resume(argc, argv) < 0) {
         report();
         _exit(1);

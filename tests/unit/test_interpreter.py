@@ -54,8 +54,8 @@ def build(tree, prefix, kind):
     argv = [sys.executable, "-I", "-S", "-X", "no_debug_ranges", maker, tree, place / "snapshot.bin"]
     subprocess.run(argv, check=True)
     shutil.copy(os.path.join(ROOT, "pyoci", "boot.py"), prefix / "bin" / "pyoci-boot")
-    program = prefix / "bin" / "pyoci-interpreter"
-    assert builder.build(str(tree), str(place / "snapshot.bin"), str(program), image=kind == "image") == ""
+    program, boot = prefix / "bin" / "pyoci-interpreter", prefix / "bin" / "pyoci-boot"
+    assert builder.build(tree, str(place / "snapshot.bin"), str(program), str(boot), image=kind == "image") == ""
     if os.uname().machine == "x86_64" and sys.version_info < (3, 12):  # elsewhere there is none, as documented
         assert is_image(program) == (kind == "image")
     return prefix
@@ -209,7 +209,8 @@ def test_where_its_standard_library_is_out_of_reach_the_ordinary_interpreter_run
     monkeypatch.setattr(builder, "works", lambda *arguments: "")
     prefix = tmp_path / "prefix"
     shutil.copytree(bare, prefix)
-    assert builder.build(ROOT, "", str(prefix / "bin" / "pyoci-interpreter"), image=False) == ""
+    program, boot = prefix / "bin" / "pyoci-interpreter", prefix / "bin" / "pyoci-boot"
+    assert builder.build(ROOT, "", str(program), str(boot), image=False) == ""
     code = "print('_pyoci' in sys.builtin_module_names, sys._xoptions['pyoci'], sys.argv[1:])"
     assert told(prefix, code, "y").strip() == "False env ['x', 'y']"
 
@@ -381,12 +382,56 @@ def test_what_is_no_executable_for_fixed_addresses_has_no_image(tmp_path):
 
 
 def test_without_an_image_the_core_is_installed_and_the_reason_told(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(builder, "works", lambda tree, snapshot, scratch, program: "it fell" * ("image" in program))
+    monkeypatch.setattr(builder, "works", lambda *arguments: "it fell" * ("image" in arguments[-1]))
     monkeypatch.setattr(builder.make_image, "make", lambda *arguments: None)
-    assert builder.with_image("tree", "snapshot", str(tmp_path), "program") == "program"
+    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program") == "program"
     assert "no image of the interpreter (it fell)" in capsys.readouterr().err
     monkeypatch.setattr(builder, "works", lambda *arguments: "")
-    assert builder.with_image("tree", "snapshot", str(tmp_path), "program") == "program-image"
+    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program") == "program-image"
+
+
+def test_an_editable_installation_goes_by_its_sources(tmp_path_factory, tmp_path):
+    """As long as no file is edited the image serves, and after that the ordinary interpreter over the files."""
+    tree, prefix = tmp_path_factory.mktemp("editable"), tmp_path / "prefix"
+    shutil.copytree(os.path.join(ROOT, "pyoci"), tree / "pyoci", ignore=shutil.ignore_patterns("__pycache__"))
+    (prefix / "bin").mkdir(parents=True)
+    boot, program, snapshot = (
+        prefix / "bin" / "pyoci-boot",
+        prefix / "bin" / "pyoci-interpreter",
+        tmp_path / "snapshot",
+    )
+    load("build_hook").write_boot(ROOT, str(boot), source=str(tree))
+    subprocess.run(
+        [
+            sys.executable,
+            "-I",
+            "-S",
+            "-X",
+            "no_debug_ranges",
+            os.path.join(LAUNCHER, "make_snapshot.py"),
+            tree,
+            snapshot,
+        ],
+        check=True,
+    )
+    assert builder.build(str(tree), str(snapshot), str(program), str(boot)) == ""
+    if not is_image(program):
+        pytest.skip("there is no image for this machine or Python")
+
+    def ask():
+        done = run(prefix, "--root", tmp_path, "state", "nope")
+        assert done.returncode == 1
+        return done.stderr.decode()
+
+    errors = tree / "pyoci" / "runtime" / "state.py"
+    assert ask() == "pyoci: container does not exist\n"
+    (tree / "pyoci" / "__main__.py").write_text("nothing of the image")
+    text = errors.read_text()
+    assert 'raise SystemExit("edited")' not in text
+    errors.write_text(text + 'raise SystemExit("edited")\n')
+    assert "edited" in ask()
+    errors.unlink()
+    assert ask() == "pyoci: state is not carried out by this version\n"
 
 
 def test_nobody_starts_it_by_hand(installed):
@@ -407,7 +452,8 @@ def test_a_reader_that_went_away_is_an_error_and_no_signal(installed, tmp_path):
 
 def test_a_build_that_cannot_be_says_why(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "/nonexistent/cc")
-    assert "nonexistent" in builder.build(ROOT, str(tmp_path / "none"), str(tmp_path / "target"))
+    where = [str(tmp_path / "none"), str(tmp_path / "target"), os.path.join(ROOT, "pyoci", "boot.py")]
+    assert "nonexistent" in builder.build(ROOT, *where)
     monkeypatch.setattr(builder.sysconfig, "get_config_var", lambda name: "")
-    assert "libpython3-dev" in builder.build(ROOT, str(tmp_path / "none"), str(tmp_path / "target"))
+    assert "libpython3-dev" in builder.build(ROOT, *where)
     assert not (tmp_path / "target").exists()
