@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-
 _slowness = [1.0]
 
 

@@ -71,7 +71,11 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--probe", metavar="FILE", help="a built probe, for hosts without a C compiler")
     parser.add_argument("--timeout", type=float, default=40.0, metavar="SECONDS", help="for one case (default 40)")
     parser.add_argument(
-        "--slowness", type=float, default=1.0, metavar="FACTOR", help="multiply every time limit (emulated machines)"
+        "--slowness",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiply every time limit (emulated machines)",
     )
     parser.add_argument("--list", action="store_true", help="print the cases with the sentences they check")
     parser.add_argument("--quiet", action="store_true", help="print failures and the table only")

@@ -79,7 +79,9 @@ def command_for(environment):
     """The command under test where such a user may execute it, else the source tree."""
     try:
         trial = [*AS_USER, *default_command(), "--version"]
-        done = subprocess.run(trial, env=environment, cwd="/", capture_output=True, check=False, timeout=host.patience(30))
+        done = subprocess.run(
+            trial, env=environment, cwd="/", capture_output=True, check=False, timeout=host.patience(30)
+        )
     except OSError:
         return [PYTHON, "-m", "pyoci"]
     return default_command() if done.returncode == 0 else [PYTHON, "-m", "pyoci"]

@@ -28,7 +28,9 @@ def with_systemd():
 
 
 def systemctl(*arguments, wrap=()):
-    done = subprocess.run([*wrap, "systemctl", *arguments], capture_output=True, text=True, timeout=patience(60), check=False)
+    done = subprocess.run(
+        [*wrap, "systemctl", *arguments], capture_output=True, text=True, timeout=patience(60), check=False
+    )
     return done.stdout.strip()
 
 
@@ -420,7 +422,9 @@ def test_a_user_without_a_session_is_told_so(session, bundle, work, fresh_id):
     os.chmod(work, 0o777)
     edit = {"linux": {"uidMappings": [{"containerID": 0, "hostID": USER, "size": 1}],
                       "gidMappings": [{"containerID": 0, "hostID": USER, "size": 1}]}}  # fmt: skip
-    one.config["mounts"] = [m for m in one.config["mounts"] if m["destination"] != "/dev/pts"]  # its gid is not mapped
+    one.config["mounts"] = [
+        m for m in one.config["mounts"] if m["destination"] != "/dev/pts"
+    ]  # its gid is not mapped
     one.edit(edit)
     subprocess.run(["chown", "-R", "%d:%d" % (USER, USER), one.path], check=True)
     wrap = [*session[: session.index("env")], "env", "-u", "XDG_RUNTIME_DIR", "-u", "DBUS_SESSION_BUS_ADDRESS"]
