@@ -48,9 +48,7 @@ class Snapshot:
         """A spec for a module of ours, after everything it needs has been loaded."""
         entry = self.modules.get(name)
         if entry is None:
-            if path and name.startswith("pyoci."):  # a file of its own: say where, which an image could not know
-                path[:] = [self.directory + "/" + name.rpartition(".")[0].replace(".", "/")]  # type: ignore[index]
-            return None
+            return self._leave_to_others(name, path)
         if name in self.orders:
             for needed, is_package, code in self._read(*self.orders.pop(name)):
                 if needed == name:
@@ -62,12 +60,17 @@ class Snapshot:
         if name not in self._codes:
             code = self._read(*entry[1:])
             if code is None:
-                return None
+                return self._leave_to_others(name, path)
             self._codes[name] = code
         spec = ModuleSpec(name, self, origin=self._path(name, entry[0]), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
             spec.submodule_search_locations = [os.path.dirname(self._path(name, True))]
         return spec
+
+    def _leave_to_others(self, name: str, path: "Sequence[str] | None") -> None:
+        """It is in a file of its own: say where, which was not known when an image was made."""
+        if path and name.startswith("pyoci."):
+            path[:] = [self.directory + "/" + name.rpartition(".")[0].replace(".", "/")]  # type: ignore[index]
 
     def create_module(self, spec: "ModuleSpec") -> None:
         """The default will do."""

@@ -232,6 +232,7 @@ def test_an_image_needs_no_snapshot_and_finds_what_it_does_not_hold(both, tmp_pa
     shutil.copytree(both["image"], prefix)
     (prefix / "lib" / VERSION / "site-packages" / "pyoci" / "snapshot.bin").unlink()
     assert run(prefix, "--root", tmp_path, "state", "nope").stderr == b"pyoci: container does not exist\n"
+    assert run(prefix, "--root", tmp_path, "update", "nope").stderr == b"pyoci: container does not exist\n"
     assert run(prefix, "events", "--help").stdout.startswith(b"Usage: pyoci")
     assert run(prefix, "--version").stdout.startswith(b"pyoci version ")
 
