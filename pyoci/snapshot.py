@@ -48,7 +48,8 @@ class Snapshot:
         """A spec for a module of ours, after everything it needs has been loaded."""
         entry = self.modules.get(name)
         if entry is None:
-            return self._leave_to_others(name, path)
+            self._leave_to_others(name, path)
+            return None
         if name in self.orders:
             for needed, is_package, code in self._read(*self.orders.pop(name)):
                 if needed == name:
@@ -60,7 +61,8 @@ class Snapshot:
         if name not in self._codes:
             code = self._read(*entry[1:])
             if code is None:
-                return self._leave_to_others(name, path)
+                self._leave_to_others(name, path)
+                return None
             self._codes[name] = code
         spec = ModuleSpec(name, self, origin=self._path(name, entry[0]), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
@@ -82,12 +84,14 @@ class Snapshot:
         exec(self._codes.pop(name), module.__dict__)  # noqa: S102  (an importer's work)
 
     def preload(self) -> None:
-        """Load all that a command needs; where the package will lie is not known yet."""
-        for order in self.orders.values():
-            for name, is_package, code in self._read(*order):
+        """Load all modules; where they will lie is not known yet."""
+        pieces = [self._read(*order) for order in self.orders.values()]
+        pieces.append([(name, entry[0], self._read(*entry[1:])) for name, entry in self.modules.items()])
+        self.orders.clear()
+        for piece in pieces:
+            for name, is_package, code in piece:
                 if name not in sys.modules:
                     self._load(name, is_package, code)
-        self.orders.clear()
         self.close()
 
     def close(self) -> None:

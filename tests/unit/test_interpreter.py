@@ -300,7 +300,7 @@ def test_extension_modules_come_when_they_are_used(bare, code, expected):
 
 FROZEN = """
 _ = encode_basestring if not LOADED else encode_basestring('')
-sys.modules['_pyoci'].load_all() if LOADED else None
+sys.modules['_pyoci'].load_for_child() if LOADED else None
 sys.meta_path.clear()
 try:
     os.write(1, encode_basestring('late').encode())
@@ -329,6 +329,26 @@ os.waitpid(pid, 0)
 """
     assert told(bare, code) == '"child"'
     assert told(bare, code.replace("clone3(0)", "os.fork(), -1")) == '"child"'
+
+
+def test_a_child_loads_nothing_itself(bare):
+    """Not even before it has frozen all imports: it may have joined a mount namespace that is not the host's."""
+    code = """
+import pwd, termios
+from pyoci.kernel.process import clone3
+pid, pidfd = clone3(0)
+if pid == 0:
+    try:
+        termios.tcgetattr(0)
+    except ModuleNotFoundError as error:
+        os.write(1, str(error).encode())
+    except Exception:
+        os.write(1, b"loaded")
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    put_off = is_image(bare / "bin" / "pyoci-interpreter") and "termios" not in sys.builtin_module_names
+    assert told(bare, code) == ("No module named 'termios'" if put_off else "loaded")
 
 
 def test_threads_know_which_is_the_first(bare):
