@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from pyoci.snapshot import Snapshot
 
-# Extension modules that the hot path needs and that some builds of Python keep in files of their own.
-EXTENSIONS = ("_json", "_socket", "_struct", "fcntl", "grp", "math", "pwd", "select", "termios")
+# Extension modules that the hot path needs and that some builds of Python keep in files of their own; and those of
+# them that a child may need after its clone.
+EXTENSIONS = ("_json", "_sha256", "_socket", "_struct", "fcntl", "grp", "math", "pwd", "select", "termios")
+FOR_CHILDREN = ("_json", "_socket", "_struct", "fcntl", "select")
 
 
 class Extensions:
@@ -40,6 +42,7 @@ class Extensions:
     def __init__(self, known: "dict[str, dict[str, Any]] | None" = None) -> None:
         self.known = known
         self.put_off: set[str] = set()
+        self.is_closed = False
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -70,7 +73,7 @@ class Extensions:
         """The module, of which all is there now; where nothing may be imported any more, ModuleNotFoundError."""
         module = sys.modules[name]
         if name in self.put_off:
-            if self not in sys.meta_path:  # init/freeze.py
+            if self.is_closed or self not in sys.meta_path:  # init/freeze.py
                 raise ModuleNotFoundError("No module named %r" % name, name=name)
             spec = ModuleSpec(name, self, origin=_pyoci.DYNLOAD + "/" + name + _pyoci.SUFFIX)  # type: ignore[arg-type]
             real = _imp.create_dynamic(spec)
@@ -84,6 +87,16 @@ class Extensions:
         """Put nothing off any longer."""
         for name in [*self.put_off]:
             self.load(name)
+
+    def load_for_child(self) -> None:
+        """Load what a child may need that cannot load anything."""
+        for name in FOR_CHILDREN:
+            if name in self.put_off:
+                self.load(name)
+
+    def close(self) -> None:
+        """In the child: load nothing any more."""
+        self.is_closed = True
 
 
 class PutOff(type(sys)):  # type: ignore[misc]
@@ -132,6 +145,7 @@ class Rest:
 
     def __init__(self) -> None:
         self.directory = ""
+        self.is_for_image = bool(_pyoci.IMAGE)  # which ends here: paths and streams are those of a process
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -146,6 +160,8 @@ class Rest:
 
     def finish(self) -> None:
         """Have paths, codecs and streams from now on."""
+        if self.is_for_image:
+            raise SystemError("a module in the snapshot needs files of the standard library")
         if self in sys.meta_path:
             sys.meta_path.remove(self)
             del builtins.open
@@ -234,7 +250,7 @@ def prepare(extensions: Extensions) -> Rest:
     sys.executable = _pyoci.PYTHON
     rest = Rest()
     sys.meta_path += [extensions, rest]
-    _pyoci.load_all = extensions.load_all
+    _pyoci.load_for_child, _pyoci.close = extensions.load_for_child, extensions.close
     Codecs(rest)
 
     def open_later(*arguments: object, **more: object) -> object:
@@ -311,6 +327,7 @@ def make_image() -> None:
         except OSError:
             return False
 
+    rest.is_for_image = False
     _pyoci.resume = resume
     _pyoci.is_current = is_current
     _pyoci.load = extensions.load

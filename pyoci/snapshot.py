@@ -48,8 +48,7 @@ class Snapshot:
         """A spec for a module of ours, after everything it needs has been loaded."""
         entry = self.modules.get(name)
         if entry is None:
-            if path and name.startswith("pyoci."):  # a file of its own: say where, which an image could not know
-                path[:] = [self.directory + "/" + name.rpartition(".")[0].replace(".", "/")]  # type: ignore[index]
+            self._leave_to_others(name, path)
             return None
         if name in self.orders:
             for needed, is_package, code in self._read(*self.orders.pop(name)):
@@ -62,12 +61,18 @@ class Snapshot:
         if name not in self._codes:
             code = self._read(*entry[1:])
             if code is None:
+                self._leave_to_others(name, path)
                 return None
             self._codes[name] = code
         spec = ModuleSpec(name, self, origin=self._path(name, entry[0]), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
             spec.submodule_search_locations = [os.path.dirname(self._path(name, True))]
         return spec
+
+    def _leave_to_others(self, name: str, path: "Sequence[str] | None") -> None:
+        """It is in a file of its own: say where, which was not known when an image was made."""
+        if path and name.startswith("pyoci."):
+            path[:] = [self.directory + "/" + name.rpartition(".")[0].replace(".", "/")]  # type: ignore[index]
 
     def create_module(self, spec: "ModuleSpec") -> None:
         """The default will do."""
@@ -79,12 +84,14 @@ class Snapshot:
         exec(self._codes.pop(name), module.__dict__)  # noqa: S102  (an importer's work)
 
     def preload(self) -> None:
-        """Load all that a command needs; where the package will lie is not known yet."""
-        for order in self.orders.values():
-            for name, is_package, code in self._read(*order):
+        """Load all modules; where they will lie is not known yet."""
+        pieces = [self._read(*order) for order in self.orders.values()]
+        pieces.append([(name, entry[0], self._read(*entry[1:])) for name, entry in self.modules.items()])
+        self.orders.clear()
+        for piece in pieces:
+            for name, is_package, code in piece:
                 if name not in sys.modules:
                     self._load(name, is_package, code)
-        self.orders.clear()
         self.close()
 
     def close(self) -> None:

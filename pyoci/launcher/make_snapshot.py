@@ -12,7 +12,8 @@ from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any
 
-# Loaded after a mistake, once in a profile's life or for a person only: their own files will do.
+# Loaded after a mistake, once in a profile's life or for a person only: their own files will do.  Everything that
+# needs files of the standard library to be imported is among them; of the others an image can be made.
 LEFT_OUT = frozenset(
     "pyoci." + name
     for name in (
@@ -23,6 +24,7 @@ LEFT_OUT = frozenset(
         "cli.version",
         "config.advice",
         "config.compile",
+        "config.compile_schema",
         "config.host_check",
         "config.positions",
         "config.report",
@@ -37,6 +39,7 @@ LEFT_OUT = frozenset(
         "criu.process",
         "criu.streams",
         "criu.wire",
+        "core",
         "default_spec",
         "demo",
         "protect",

@@ -232,6 +232,7 @@ def test_an_image_needs_no_snapshot_and_finds_what_it_does_not_hold(both, tmp_pa
     shutil.copytree(both["image"], prefix)
     (prefix / "lib" / VERSION / "site-packages" / "pyoci" / "snapshot.bin").unlink()
     assert run(prefix, "--root", tmp_path, "state", "nope").stderr == b"pyoci: container does not exist\n"
+    assert run(prefix, "--root", tmp_path, "update", "nope").stderr == b"pyoci: container does not exist\n"
     assert run(prefix, "events", "--help").stdout.startswith(b"Usage: pyoci")
     assert run(prefix, "--version").stdout.startswith(b"pyoci version ")
 
@@ -299,7 +300,7 @@ def test_extension_modules_come_when_they_are_used(bare, code, expected):
 
 FROZEN = """
 _ = encode_basestring if not LOADED else encode_basestring('')
-sys.modules['_pyoci'].load_all() if LOADED else None
+sys.modules['_pyoci'].load_for_child() if LOADED else None
 sys.meta_path.clear()
 try:
     os.write(1, encode_basestring('late').encode())
@@ -328,6 +329,26 @@ os.waitpid(pid, 0)
 """
     assert told(bare, code) == '"child"'
     assert told(bare, code.replace("clone3(0)", "os.fork(), -1")) == '"child"'
+
+
+def test_a_child_loads_nothing_itself(bare):
+    """Not even before it has frozen all imports: it may have joined a mount namespace that is not the host's."""
+    code = """
+import pwd, termios
+from pyoci.kernel.process import clone3
+pid, pidfd = clone3(0)
+if pid == 0:
+    try:
+        termios.tcgetattr(0)
+    except ModuleNotFoundError as error:
+        os.write(1, str(error).encode())
+    except Exception:
+        os.write(1, b"loaded")
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    put_off = is_image(bare / "bin" / "pyoci-interpreter") and "termios" not in sys.builtin_module_names
+    assert told(bare, code) == ("No module named 'termios'" if put_off else "loaded")
 
 
 def test_threads_know_which_is_the_first(bare):
