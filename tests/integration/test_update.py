@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from . import host
 from .host import read, write
+from .runtime import Runtime
 
 SLEEP = ["/bin/sleep", "1000"]
 MIB = 1 << 20
@@ -214,6 +216,19 @@ def test_mistakes_of_a_person(one, pyoci, work):
     pyoci("update", "--kernel-memory", "5m", one.id).ok()
 
 
+def updated_by_runc(pyoci, container, flags):
+    """A container like `one`, by runc."""
+    runc = shutil.which("runc") or "/usr/sbin/runc"
+    if not os.path.exists(runc):
+        pytest.skip("runc is not installed")
+    other = container({"linux": {"resources": BASE}}, args=SLEEP)
+    other.runtime = Runtime(pyoci.work, [runc])
+    other.runtime.root = pyoci.work + "/runc-state"
+    other.create().start()
+    other.runtime("update", *flags, other.id).ok()
+    return other
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -230,21 +245,9 @@ def test_mistakes_of_a_person(one, pyoci, work):
 )
 def test_the_files_are_as_after_runc(one, pyoci, value, container, flags):
     """Differential: the same bundle, the same update, the same files."""
-    import shutil
-
-    runc = shutil.which("runc") or "/usr/sbin/runc"
-    if not os.path.exists(runc):
-        pytest.skip("runc is not installed")
-    from .runtime import Runtime
-
     pyoci("update", *flags, one.id).ok()
     ours = snapshot(value, one)
-    peer = Runtime(pyoci.work, [runc])
-    peer.root = pyoci.work + "/runc-state"
-    other = container({"linux": {"resources": BASE}}, args=SLEEP)
-    other.runtime = peer
-    other.create().start()
-    peer("update", *flags, other.id).ok()
+    other = updated_by_runc(pyoci, container, flags)
     assert snapshot(value, other) == ours
     other.end()
     other.delete().ok()

@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
 
 import pytest
 
 from . import host
 from .host import read, write
-from .runtime import Runtime
-from .test_update import BASE, DISK, HUGE, MIB, SLEEP
+from .test_update import BASE, DISK, HUGE, MIB, SLEEP, updated_by_runc
 
 FILES = ("memory.max", "memory.swap.max", "memory.low", "cpu.weight", "cpu.max", "cpuset.cpus", "pids.max")
 
@@ -150,16 +148,8 @@ def test_states(container, pyoci):
 )
 def test_the_files_are_as_after_runc(one, pyoci, container, flags):
     """Differential, but for cpu.weight: runc before 1.3 computes it in another way."""
-    runc = shutil.which("runc") or "/usr/sbin/runc"
-    if not os.path.exists(runc):
-        pytest.skip("runc is not installed")
     pyoci("update", *flags, one.id).ok()
-    peer = Runtime(pyoci.work, [runc])
-    peer.root = pyoci.work + "/runc-state"
-    other = container({"linux": {"resources": BASE}}, args=SLEEP)
-    other.runtime = peer
-    other.create().start()
-    peer("update", *flags, other.id).ok()
+    other = updated_by_runc(pyoci, container, flags)
     assert {**snapshot(other), "cpu.weight": ""} == {**snapshot(one), "cpu.weight": ""}
     other.end()
     other.delete().ok()
