@@ -10,7 +10,7 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from pyoci.criu.log_file import errors_in
 from pyoci.criu.messages import ANSWER, FEATURE_CHECK, REQUEST, TYPE_NAMES, VERSION
 from pyoci.criu.wire import decode, encode
-from pyoci.errors import HostError, OperationError, SyscallError, errno_text
+from pyoci.errors import HostError, OperationError, PyociError, SyscallError, errno_text
 from pyoci.kernel.process import reset_signals
 
 TYPE_CHECKING = False
@@ -155,6 +155,15 @@ def version() -> tuple[int, int, int]:
     if found[:2] < OLDEST:
         raise HostError("criu %d.%d.%d is too old" % found, fix="install criu %d.%d or later" % OLDEST)
     return found
+
+
+def is_found() -> bool:
+    """Whether there is a criu that answers and is recent enough; what the kernel lacks for it is not asked."""
+    try:
+        version()
+    except PyociError:
+        return False
+    return True
 
 
 def require_features(**features: bool) -> None:

@@ -1,6 +1,7 @@
 """`pyoci features`: what this runtime can do, as one JSON object."""
 
 from pyoci.config.json_text import dump_pretty
+from pyoci.criu.process import is_found
 from pyoci.features import make_features
 
 TYPE_CHECKING = False
@@ -9,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def main(call: "Call") -> int:
-    """Print the document; the same bytes whoever asks, from wherever."""
-    call.write(dump_pretty(make_features(), "    ") + "\n")
+    """Print the document; on one host the same bytes whoever asks, from wherever."""
+    call.write(dump_pretty(make_features(checkpoint=is_found()), "    ") + "\n")
     return 0
