@@ -157,15 +157,6 @@ def version() -> tuple[int, int, int]:
     return found
 
 
-def is_found() -> bool:
-    """Whether there is a criu that answers and is recent enough; what the kernel lacks for it is not asked."""
-    try:
-        version()
-    except PyociError:
-        return False
-    return True
-
-
 def require_features(**features: bool) -> None:
     """HostError unless criu and the kernel can do every one of `features` (mem_track, lazy_pages)."""
     criu = Criu()
@@ -198,6 +189,15 @@ def require_usable() -> None:
             cause="; ".join(errors_in(text)) or "criu check: exit status %d" % done.returncode,
             fix="criu check tells what is missing: a kernel feature, or a criu that knows this kernel",
         )
+
+
+def is_usable() -> bool:
+    """Whether criu is there and can work here, for whoever asks."""
+    try:
+        require_usable()
+    except PyociError:
+        return False
+    return True
 
 
 def _receive(connection: "_socket.socket") -> tuple[bytes, list[int]]:

@@ -1,7 +1,7 @@
 """`pyoci features`: what this runtime can do, as one JSON object."""
 
 from pyoci.config.json_text import dump_pretty
-from pyoci.criu.process import is_found
+from pyoci.criu.process import is_usable
 from pyoci.features import make_features
 
 TYPE_CHECKING = False
@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 
 def main(call: "Call") -> int:
-    """Print the document; on one host the same bytes whoever asks, from wherever."""
-    call.write(dump_pretty(make_features(checkpoint=is_found()), "    ") + "\n")
+    """Print the document: the same whoever asks, from wherever, but for what criu can do for him."""
+    call.write(dump_pretty(make_features(checkpoint=is_usable()), "    ") + "\n")
     return 0
