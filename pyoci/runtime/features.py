@@ -1,7 +1,6 @@
 """`pyoci features`: what this runtime can do, as one JSON object."""
 
 from pyoci.config.json_text import dump_pretty
-from pyoci.criu.process import is_usable
 from pyoci.features import make_features
 
 TYPE_CHECKING = False
@@ -11,5 +10,7 @@ if TYPE_CHECKING:
 
 def main(call: "Call") -> int:
     """Print the document: the same whoever asks, from wherever, but for what criu can do for him."""
+    from pyoci.criu.process import is_usable
+
     call.write(dump_pretty(make_features(checkpoint=is_usable()), "    ") + "\n")
     return 0
