@@ -56,6 +56,6 @@ def test_mounts_that_have_changed_places_are_refused(volumes):
     os.rename(inside + "/b", inside + "/a")
     os.rename(inside + "/c", inside + "/b")
     assert "/tmp/a/volume" in host.read("/proc/%d/mountinfo" % volumes.pid)
-    with pytest.raises(OperationError, match="at /tmp/a/volume is the one that config[.]json has at /tmp/b"):
+    with pytest.raises(OperationError, match=r"at /tmp/a/volume is the one that config[.]json has at /tmp/b"):
         names(volumes)
     volumes.end()
