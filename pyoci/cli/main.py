@@ -7,7 +7,7 @@ import sys
 
 from pyoci.cli.call import Call, make_log
 from pyoci.cli.parse import Mistake, Reading, read
-from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError, errno_text
+from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError, UsageError, errno_text
 from pyoci.log import Log
 
 TYPE_CHECKING = False
@@ -90,9 +90,14 @@ def _run(argv: list[str], umask: int, stdout_closed: bool) -> int:
 
 
 def _load(reading: Reading) -> object:
-    """The module of pyoci.runtime that carries out the command."""
+    """The module of pyoci.runtime that carries out the command.  UsageError in an installation without it."""
     name = "pyoci.runtime." + reading.command
-    __import__(name)
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        if error.name not in {name, "pyoci.runtime"}:
+            raise
+        raise UsageError("%s is not carried out by this version" % reading.command) from None
     return sys.modules[name]
 
 
