@@ -11,6 +11,12 @@ SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 FAIL_UNKNOWN_SYSCALL = "run.oci.seccomp_fail_unknown_syscall"
 SECCOMP_BPF_DATA = "run.oci.seccomp_bpf_data"
 
+# crun's own that are not carried out.  The specification lets nobody refuse an annotation, so they are warned of.
+IDLE = (
+    "run.oci.delegate-cgroup", "run.oci.handler", "run.oci.seccomp.plugins", "run.oci.systemd.force_cgroup_v1",
+    "run.oci.systemd.subgroup",
+)  # fmt: skip
+
 CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
 
 # Whoever lets others write a config.json has to filter these (features.md, potentiallyUnsafeConfigAnnotations).

@@ -359,6 +359,15 @@ def test_sysctl_names(name, plain, below, owner):
     assert namespace(name) == owner
 
 
+@pytest.mark.parametrize("name", ["run.oci.delegate-cgroup", "run.oci.systemd.subgroup"])
+def test_an_annotation_of_crun_that_is_not_carried_out_is_a_warning(name):
+    config = ordinary()
+    config["annotations"] = {name: "inner", "run.oci.of-somebody-else": "x"}
+    (fault,) = config_faults(config)
+    assert (fault.path, fault.level) == ('.annotations["%s"]' % name, "warning")
+    assert "is not carried out" in fault.message
+
+
 def test_systemd_properties_without_systemd_are_a_warning():
     config = ordinary()
     config["annotations"]["org.systemd.property.KillSignal"] = "9"
