@@ -11,11 +11,8 @@ SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 FAIL_UNKNOWN_SYSCALL = "run.oci.seccomp_fail_unknown_syscall"
 SECCOMP_BPF_DATA = "run.oci.seccomp_bpf_data"
 
-# crun's own that are not carried out.  The specification lets nobody refuse an annotation, so they are warned of.
-IDLE = (
-    "run.oci.delegate-cgroup", "run.oci.handler", "run.oci.seccomp.plugins", "run.oci.systemd.force_cgroup_v1",
-    "run.oci.systemd.subgroup",
-)  # fmt: skip
+# crun's own for cgroups that are not carried out: warned of, since the specification lets nobody refuse one.
+IDLE = ("run.oci.delegate-cgroup", "run.oci.systemd.force_cgroup_v1", "run.oci.systemd.subgroup")
 
 CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
 
