@@ -7,13 +7,14 @@ RUNTIME ?= $(CURDIR)/build/installed/bin/pyoci
 RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
 INSTALL_INPUTS := pyproject.toml pyoci/boot.py pyoci/core.py pyoci/snapshot.py $(wildcard pyoci/launcher/*)
 
-.PHONY: help demo test test-clients check conformance installed bench test-vm tables format clean
+.PHONY: help demo test test-clients check check-files check-rooms check-style check-types conformance installed bench \
+        test-vm tables format clean
 
 help:
 	@echo 'make demo         run one container made of this machine, read-only; nothing to download but wheels'
 	@echo 'make test         unit, integration and conformance tests; as root installs what they need'
 	@echo 'make test-clients containerd, CRI, docker, podman and buildah with pyoci as their runtime; as root'
-	@echo 'make check        formatting, lint, types, unit tests: a minute or two, no root'
+	@echo 'make check        formatting, lint, types, unit tests: under a minute, no root'
 	@echo 'make conformance  the conformance suite over pyoci, runc and crun, side by side'
 	@echo 'make bench        compare with runc and crun'
 	@echo 'make test-vm      the integration tests in a virtual machine with cgroup v2 and systemd'
@@ -23,11 +24,23 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/python -m pyoci.demo
 
+# Two at a time, and all of them, whatever the first says.
 check: $(VENV)/.tools
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target check-rooms check-files check-types check-style
+
+check-style:
 	$(BIN)/ruff format --check --output-format concise .
 	$(BIN)/ruff check --output-format concise .
+
+check-types:
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q
+
+# The unit tests in two halves, with a process each: threads or forked workers would be in the way of what they test.
+check-rooms:
+	$(BIN)/python -m pytest -q $(filter-out %/__pycache__/,$(wildcard tests/unit/*/))
+
+check-files:
+	$(BIN)/python -m pytest -q $(wildcard tests/unit/test_*.py)
 
 # The three parts all run, whatever the first says; pytest comes last.
 test: $(VENV)/.tools

@@ -163,6 +163,8 @@ class Rest:
         if self.is_for_image:
             raise SystemError("a module in the snapshot needs files of the standard library")
         if self in sys.meta_path:
+            if "time" in sys.modules:
+                sys.modules["time"].tzset()  # an image has the zone of the machine where it was made
             sys.meta_path.remove(self)
             del builtins.open
             argv = sys.argv
@@ -284,7 +286,7 @@ def sources_of(boot: "ModuleType") -> "list[str]":
     if not boot.SOURCE:
         return []
     ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "pyoci"]
-    names = [module.__file__ for module in ours] + ["/pyoci/core.py", "/pyoci/boot.py"]
+    names = [module.__file__ for module in ours] + ["/pyoci/core.py", "/pyoci/boot.py", "/pyoci/snapshot.py"]
     return [boot.SOURCE + name for name in names]
 
 
@@ -333,6 +335,8 @@ def make_image() -> None:
     _pyoci.load = extensions.load
     os.register_at_fork(before=extensions.load_all)
     extensions.known = None
+    sys.argv.clear()  # paths of the build
+    sys.executable = _pyoci.PYTHON = ""
     gc.collect()
     gc.freeze()
 

@@ -1,8 +1,8 @@
 """What this runtime can do, as the document of runtime-spec features.md and features-linux.md.
 
 Each list is made from the table that the runtime itself works with, so that the document promises what config.json
-may ask for and no more.  It describes the implementation and not
-the host; seccomp.supportedFlags alone depends on the kernel, by its definition.
+may ask for and no more.  It describes the implementation and not the host, with two exceptions:
+seccomp.supportedFlags depends on the kernel, by its definition, and checkpoint and restore on another program.
 """
 
 from pyoci import __version__
@@ -19,8 +19,11 @@ OCI_VERSION_MIN = "1.0.0"
 OCI_VERSION_MAX = "1.3.0"
 
 
-def make_features() -> "dict[str, object]":
-    """The whole document; needs no privileges, no files and no environment."""
+def make_features(*, checkpoint: bool) -> "dict[str, object]":
+    """The whole document; needs no privileges, no files and no environment.
+
+    checkpoint: whether there is a criu to do the work of checkpoint and restore.
+    """
     return {
         "ociVersionMin": OCI_VERSION_MIN,
         "ociVersionMax": OCI_VERSION_MAX,
@@ -29,7 +32,7 @@ def make_features() -> "dict[str, object]":
         "linux": _linux(),
         "annotations": {
             "io.pyoci.version": __version__,
-            "org.opencontainers.runc.checkpoint.enabled": "true",
+            "org.opencontainers.runc.checkpoint.enabled": "true" if checkpoint else "false",
         },
         "potentiallyUnsafeConfigAnnotations": sorted(UNSAFE),
     }

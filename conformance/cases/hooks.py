@@ -448,6 +448,21 @@ def poststart_failure(t: Context) -> None:
 
 
 @case(
+    "hooks/poststart-failure-destroys",
+    "runtime.md#lifecycle 9: after a failing hook MUST continue at step 12: destroyed, then poststop",
+    "R-154",
+)
+def poststart_failure_destroys(t: Context) -> None:
+    hook(t, "poststart", "--fail")
+    hook(t, "poststop")
+    t.args("--pause")
+    container = t.container().create()
+    t.fails(t.runtime.call("start", container.id), "start")
+    t.fails(t.runtime.call("state", container.id), "state of a container that is destroyed")
+    t.check("poststop" in tags(t), "poststop did not run")
+
+
+@case(
     "hooks/poststop-failure",
     "runtime.md#lifecycle 13: a failing hook MUST only be a warning, the others still run",
     "R-090",

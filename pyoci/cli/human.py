@@ -7,10 +7,9 @@ page from the same table takes their place.  The messages do not depend on click
 import os
 import sys
 
-from pyoci.cli.main import not_carried_out
 from pyoci.cli.parse import HELP, NO_COMMAND, NO_SUCH_COMMAND, NO_SUCH_OPTION, Mistake
 from pyoci.cli.table import COMMANDS, GLOBAL_OPTIONS, Command, Option, options_of
-from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError, UsageError
+from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError
 from pyoci.log import Log
 
 COMPLETE_VARIABLE = "_PYOCI_COMPLETE"
@@ -41,8 +40,6 @@ def answer(mistake: Mistake, log: Log) -> int:
 
 def _why_not(command: Command) -> "PyociError | None":
     """Why the command cannot work here: `checkpoint --help` is how podman and CRI-O probe for criu."""
-    if not command.works:
-        return UsageError(not_carried_out(command.name))
     if not command.needs_criu:
         return None
     from pyoci.runtime.checkpoint import probe

@@ -7,7 +7,6 @@ import sys
 
 from pyoci.cli.call import Call, make_log
 from pyoci.cli.parse import Mistake, Reading, read
-from pyoci.cli.table import COMMANDS
 from pyoci.errors import EXIT_EXEC_FAILURE, EXIT_FAILURE, PyociError, UsageError, errno_text
 from pyoci.log import Log
 
@@ -91,21 +90,15 @@ def _run(argv: list[str], umask: int, stdout_closed: bool) -> int:
 
 
 def _load(reading: Reading) -> object:
-    """The module of pyoci.runtime that carries out the command.  Raises UsageError where there is none."""
+    """The module of pyoci.runtime that carries out the command.  UsageError in an installation without it."""
     name = "pyoci.runtime." + reading.command
-    if COMMANDS[reading.command].works:
-        try:
-            __import__(name)
-            return sys.modules[name]
-        except ModuleNotFoundError as error:
-            if error.name not in {name, "pyoci.runtime"}:
-                raise
-    raise UsageError(not_carried_out(reading.command))
-
-
-def not_carried_out(command: str) -> str:
-    """The message for a command that is read but not carried out."""
-    return "%s is not carried out by this version" % command
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        if error.name not in {name, "pyoci.runtime"}:
+            raise
+        raise UsageError("%s is not carried out by this version" % reading.command) from None
+    return sys.modules[name]
 
 
 def as_pyoci_error(error: BaseException) -> PyociError:

@@ -62,10 +62,9 @@ class Command:
 
     `stops`: options end at the first positional, so that what follows the id reaches another program untouched.
     `needs_criu`: whether it can work is up to the host, and its help says so by the exit status.
-    `works`: this version carries the command out; where not, it is read and then refused with one clear error.
     """
 
-    __slots__ = ("arguments", "help", "least", "most", "name", "needs_criu", "options", "stops", "works")
+    __slots__ = ("arguments", "help", "least", "most", "name", "needs_criu", "options", "stops")
 
     def __init__(
         self,
@@ -77,17 +76,15 @@ class Command:
         options: tuple[Option, ...] = (),
         *,
         stops: bool = False,
-        works: bool = True,
         needs_criu: bool = False,
     ) -> None:
         self.name = name
         self.arguments = arguments
         self.least = least
         self.most = most
-        self.help = text if works else text + " (not carried out by this version)"
+        self.help = text
         self.options = options
         self.stops = stops
-        self.works = works
         self.needs_criu = needs_criu
 
 
@@ -302,7 +299,6 @@ _ROWS = (
     Command("update", "ID", 1, 1, "Change the limits of a container.", _UPDATE),
     Command("checkpoint", "ID", 1, 1, "Save a running container to disk.", _CHECKPOINT, needs_criu=True),
     Command("restore", "ID", 1, 1, "Bring a saved container back.", _RESTORE, needs_criu=True),
-    Command("mounts", "add|remove ID FILE", 3, 3, "Change the mounts of a running container.", works=False),
 )
 
 COMMANDS: dict[str, Command] = {row.name: row for row in _ROWS}

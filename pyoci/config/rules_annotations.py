@@ -7,6 +7,7 @@ from pyoci.tables.annotations import (
     FAIL_UNKNOWN_SYSCALL,
     HOOKS_STDERR,
     HOOKS_STDOUT,
+    IDLE,
     KEEP_GROUPS,
     PIDFD_RECEIVER,
     PREFIX,
@@ -41,6 +42,9 @@ def annotation_faults(config: "Config", systemd: bool, found: list[Fault]) -> No
         elif name == CONTEXT_TYPE and value not in CONTEXT_TYPES:
             message = "no kind of context: %s" % quoted(value)
             found.append(Fault(at, message, "one of " + ", ".join(CONTEXT_TYPES)))
+        elif name in IDLE:
+            message = "annotation %s is not carried out, and has no effect" % quoted(name)
+            found.append(Fault(at, message, "remove it", "warning"))
         elif name == SECCOMP_BPF_DATA:
             _filter(value, at, found)
 

@@ -137,6 +137,12 @@ def _sysctl(config: "Config", linux: "Linux", found: list[Fault]) -> None:
         elif owner not in spaces:
             message = "sysctl %s is not allowed in the host's %s namespace" % (quoted(name), owner)
             found.append(Fault(at, message, 'add {"type": "%s"} to .linux.namespaces' % owner))
+        elif dotted(name) == "kernel.domainname" and config.get("domainname") not in (None, "", names[name]):
+            message = "sysctl kernel.domainname is %s, and .domainname is %s" % (
+                quoted(names[name]),
+                quoted(config["domainname"]),
+            )
+            found.append(Fault(at, message, "keep one of the two"))
 
 
 def _devices(config: "Config", linux: "Linux", found: list[Fault]) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     Pair = dict[str, str]
+    Identity = tuple[int, int]
 
 NULL = "/dev/null"
 
@@ -98,6 +99,20 @@ def freer(
             for option in options:
                 if option not in mount.options:
                     return destination, option
+    return "", ""
+
+
+def swapped(found: "dict[str, Identity]", meant: "dict[str, Identity]") -> tuple[str, str]:
+    """(destination, the destination of another mount that is there in its stead); ("", "") when there is none.
+
+    found, meant: device and inode of what is at each destination, and of its source on the host.  What is neither
+    the source nor another's was replaced on the host since, which the container is not to blame for.
+    """
+    for destination, identity in found.items():
+        if identity != meant.get(destination, identity):
+            for other, source in meant.items():
+                if source == identity:
+                    return destination, other
     return "", ""
 
 

@@ -10,7 +10,7 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from pyoci.criu.log_file import errors_in
 from pyoci.criu.messages import ANSWER, FEATURE_CHECK, REQUEST, TYPE_NAMES, VERSION
 from pyoci.criu.wire import decode, encode
-from pyoci.errors import HostError, OperationError, SyscallError, errno_text
+from pyoci.errors import HostError, OperationError, PyociError, SyscallError, errno_text
 from pyoci.kernel.process import reset_signals
 
 TYPE_CHECKING = False
@@ -189,6 +189,15 @@ def require_usable() -> None:
             cause="; ".join(errors_in(text)) or "criu check: exit status %d" % done.returncode,
             fix="criu check tells what is missing: a kernel feature, or a criu that knows this kernel",
         )
+
+
+def is_usable() -> bool:
+    """Whether criu is there and can work here, for whoever asks."""
+    try:
+        require_usable()
+    except PyociError:
+        return False
+    return True
 
 
 def _receive(connection: "_socket.socket") -> tuple[bytes, list[int]]:

@@ -38,8 +38,11 @@ def compiled_code(tree: str, boot: str) -> bytes:
     return marshal.dumps(tuple(codes))
 
 
-def command_line(tree: str, scratch: str, target: str, *, static: bool) -> list[str]:
-    """The compiler's command line; `static`: with all libraries linked in that are not glibc's own."""
+def command_line(tree: str, scratch: str, target: str, *, static: bool, image: bool) -> list[str]:
+    """The compiler's command line; `static`: with all libraries linked in that are not glibc's own.
+
+    With `image` the program can be made an image of; without, it has no array for that.
+    """
 
     def words(name: str) -> list[str]:
         """Libraries; the directories that a build adds would be searched at every start."""
@@ -55,12 +58,14 @@ def command_line(tree: str, scratch: str, target: str, *, static: bool) -> list[
         "-DEXPECTED_HEX=%#x" % sys.hexversion,
         '-DDYNLOAD="%s"' % (sysconfig.get_config_var("DESTSHARED") or ""),
         '-DSUFFIX="%s"' % sysconfig.get_config_var("EXT_SUFFIX"),
+        "-DWITH_IMAGE=%d" % image,
         os.path.join(tree, "pyoci", "launcher", "interpreter.c"),
         "-o",
         target,
         library(),
         *["-l:lib%s.a" % word[2:] if static and word not in SHARED else word for word in libraries],
-        os.path.join(tree, "pyoci", "launcher", "heap.c"),  # last: its array is to end the data segment
+        # last: its array is to end the data segment
+        *[os.path.join(tree, "pyoci", "launcher", "heap.c") for _ in range(image)],
     ]
 
 
@@ -97,14 +102,14 @@ def build(tree: str, snapshot: str, target: str, boot: str, *, image: bool = Tru
         try:
             reason = ""
             for static in (True, False):
-                command = command_line(tree, scratch, program, static=static)
+                command = command_line(tree, scratch, program, static=static, image=False)
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 reason = done.stderr if done.returncode else ""
                 if not reason:
                     reason = works(tree, snapshot, boot, scratch, program)
                     break
             if not reason and image:
-                program = with_image(tree, snapshot, boot, scratch, program)
+                program = with_image(tree, snapshot, boot, scratch, program, static=static)
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not reason:
@@ -112,11 +117,15 @@ def build(tree: str, snapshot: str, target: str, boot: str, *, image: bool = Tru
         return reason
 
 
-def with_image(tree: str, snapshot: str, boot: str, scratch: str, program: str) -> str:
-    """The path of the same program with pyoci loaded; where that fails, of the program, with a word on stderr."""
-    made = program + "-image"
+def with_image(tree: str, snapshot: str, boot: str, scratch: str, program: str, *, static: bool) -> str:
+    """The path of a program with pyoci loaded; where that fails, of the one there is, with a word on stderr."""
+    raw, made = program + "-raw", program + "-image"
     try:
-        make_image.make(tree, program, snapshot, scratch, made)
+        command = command_line(tree, scratch, raw, static=static, image=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise make_image.NoImage(done.stderr.strip()[-500:])
+        make_image.make(tree, raw, snapshot, scratch, made)
         reason = works(tree, snapshot, boot, scratch, made)
     except make_image.NoImage as error:
         reason = str(error)

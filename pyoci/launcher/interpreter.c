@@ -15,6 +15,14 @@
  */
 #define PY_SSIZE_T_CLEAN
 #include "heap.h"
+#if WITH_IMAGE
+#define Py_BUILD_CORE 1 /* for the one key below; 3.12 keeps the thread's state elsewhere, and nobody has tried */
+#include <internal/pycore_runtime.h>
+#if PY_VERSION_HEX >= 0x030c0000
+#error "only for CPython 3.11"
+#endif
+#define THREAD_KEY (&_PyRuntime.gilstate.autoTSSkey)
+#endif
 #include <marshal.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -218,6 +226,15 @@ static int set_list(const char *name, int count, char **texts)
     return list ? PySys_SetObject(name, list) : -1;
 }
 
+/* Execute the interpreter in whose place this one was started. */
+static void be_ordinary(char **argv)
+{
+    argv[3] = "-Xpyoci=env";
+    execv(argv[0], argv);
+    dprintf(2, "pyoci: cannot execute %s: %s\n", argv[0], strerror(errno));
+    _exit(1);
+}
+
 static int set_arguments(int argc, char **argv)
 {
     return set_list("argv", argc - 4, argv + 4);
@@ -241,6 +258,7 @@ static int run(int argc, char **argv)
     return nothing ? 0 : -1;
 }
 
+#if WITH_IMAGE
 /* The environment of this process, into the dictionary below os.environ: the first of each name, as always. */
 static int set_environment(void)
 {
@@ -291,18 +309,11 @@ static PyConfig *config_in_use(void)
     return (PyConfig *)_Py_GetConfig(); /* read again by finish(), for the paths */
 }
 
-/* Execute the interpreter in whose place this one was started. */
-static void be_ordinary(char **argv)
-{
-    argv[3] = "-Xpyoci=env";
-    execv(argv[0], argv);
-    dprintf(2, "pyoci: cannot execute %s: %s\n", argv[0], strerror(errno));
-    _exit(1);
-}
-
 /* Go on where make_image() stopped, in a process of its own. */
 static int resume(int argc, char **argv)
 {
+    PyThread_tss_create(THREAD_KEY); /* the image's was deleted; this process may give it another number */
+    PyThread_tss_set(THREAD_KEY, PyThreadState_Get());
     PyOS_AfterFork_Child(); /* other thread identifiers, other thread-local storage: as after a fork */
     PyThreadState_Get()->thread_id = PyThread_get_thread_ident(); /* the native one is done */
     PyObject *is_current = PyObject_CallMethod(own_module, "is_current", NULL);
@@ -325,7 +336,8 @@ static int make_image(const char *name)
     memset(thread->datastack_top, 0, (char *)thread->datastack_limit - (char *)thread->datastack_top); /* dead frames */
     python = NULL;
     thread->thread_id = thread->native_thread_id = 0;
-    dprintf(1, "%lu\n", PyThread_get_thread_ident()); /* for whoever compares two images */
+    PyThread_tss_delete(THREAD_KEY);
+    dprintf(1, "%lu %lu\n", PyThread_get_thread_ident(), (unsigned long)sbrk(0)); /* for whoever compares two images */
     int file = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (file < 0 || heap_write(file) < 0) {
         dprintf(2, "pyoci: cannot write %s: %s\n", name, strerror(errno));
@@ -333,6 +345,19 @@ static int make_image(const char *name)
     }
     _exit(0);
 }
+
+#else
+static int resume(int argc, char **argv)
+{
+    return -1;
+}
+
+static int make_image(const char *name)
+{
+    dprintf(2, "pyoci: this program was built to make no image\n");
+    _exit(1);
+}
+#endif
 
 static void initialise(char **argv)
 {

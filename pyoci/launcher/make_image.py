@@ -108,8 +108,12 @@ class Program:
         return bytes(result + data)
 
 
-def memory_of(program: str, snapshot: str, names: str, scratch: str, seed: int) -> tuple[bytes, int]:
-    """What the program wrote, and the identifier that its only thread had."""
+# What the program wrote, the identifier that its only thread had, and where libc's own heap ended.
+Memory = tuple[bytes, int, int]
+
+
+def memory_of(program: str, snapshot: str, names: str, scratch: str, seed: int) -> Memory:
+    """Have the program write its memory."""
     target = os.path.join(scratch, "memory")
     command = [sys.executable, "-I", "-S", "-Xpyoci=image", target, snapshot, names, str(seed)]
     done = subprocess.run(
@@ -118,10 +122,11 @@ def memory_of(program: str, snapshot: str, names: str, scratch: str, seed: int) 
     if done.returncode != 0:
         raise NoImage("status %d: %s" % (done.returncode, done.stderr.strip()))
     with open(target, "rb") as file:
-        return file.read(), int(done.stdout)
+        thread, end = map(int, done.stdout.split())
+        return file.read(), thread, end
 
 
-def pointers_out(first: tuple[bytes, int], second: tuple[bytes, int]) -> list[int]:
+def pointers_out(first: Memory, second: Memory) -> list[int]:
     """The offsets of words that differ between two images of one program and look like addresses of this process.
 
     The kernel puts stack and libraries elsewhere each time, so what points there differs, and is of no use to the
@@ -129,7 +134,9 @@ def pointers_out(first: tuple[bytes, int], second: tuple[bytes, int]) -> list[in
     """
     if len(first[0]) != len(second[0]):
         raise NoImage("the memory has another size the second time")
-    (one, own), (other, others) = first, second
+    (one, own, end), (other, others, other_end) = first, second
+    if own == others:
+        raise NoImage("addresses are not random here, so what points out of the program cannot be told")
     found = []
     for page in range(0, len(one), 4096):
         if one[page : page + 4096] != other[page : page + 4096]:
@@ -138,15 +145,15 @@ def pointers_out(first: tuple[bytes, int], second: tuple[bytes, int]) -> list[in
                 if (
                     here != there
                     and (here, there) != (own, others)
-                    and (is_mapped_high(here) or is_mapped_high(there))
+                    and (is_out(here, end) or is_out(there, other_end))
                 ):
                     found.append(offset)
     return found
 
 
-def is_mapped_high(word: int) -> bool:
-    """Where the kernel puts libraries, stacks and other mappings of a process without fixed addresses."""
-    return 0x5000_0000_0000 <= word < 0x8000_0000_0000
+def is_out(word: int, end: int) -> bool:
+    """Where the kernel puts libraries, stacks and other mappings, and the 4 MiB below the end of libc's heap."""
+    return 0x5000_0000_0000 <= word < 0x8000_0000_0000 or max(end - (4 << 20), 0) <= word < end
 
 
 def make(tree: str, program: str, snapshot: str, scratch: str, target: str) -> None:

@@ -1,10 +1,11 @@
 """Bind mounts that take a symlink for what it is: src-nofollow, dest-nofollow and copy-symlink, words of crun."""
 
 import os
-from errno import EINVAL, ENOENT
+from errno import ENOENT
+from stat import S_ISLNK
 
 from pyoci.errors import OperationError, SyscallError
-from pyoci.kernel.mount import AT_SYMLINK_NOFOLLOW
+from pyoci.kernel.mount import AT_FDCWD, AT_SYMLINK_NOFOLLOW
 from pyoci.kernel.path import O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, open_parent, openat2
 from pyoci.ops.mounts import AttachTree
 from pyoci.ops.nodes import MakeSymlink
@@ -66,31 +67,41 @@ class AttachLink(AttachTree):
         return super().open_target(ctx, directory=directory)
 
 
-class CopyLink:
+class CopyLink(AttachLink):
     """The symlink at the source made anew at the destination; what is no symlink is bound."""
 
-    __slots__ = ("bind", "where")
-
-    def __init__(self, where: str, bind: AttachTree) -> None:
-        self.where = where
-        self.bind = bind
+    __slots__ = ()
 
     def describe(self) -> str:
         """As `bind /etc/localtime on /etc/localtime, or make the same symlink there if it is one`."""
-        return self.bind.describe() + ", or make the same symlink there if it is one"
+        return super().describe() + ", or make the same symlink there if it is one"
+
+    def open_source(self, user_namespace: int = -1) -> int:
+        """The symlink itself, not mounted; else as ever.  By whoever may read it, as every source."""
+        try:
+            fd = openat2(AT_FDCWD, self.source, O_PATH | O_NOFOLLOW)
+        except SyscallError as error:
+            if error.errno != ENOENT:
+                raise
+            return super().open_source(user_namespace)  # it says what is missing
+        if S_ISLNK(os.fstat(fd).st_mode):
+            return fd
+        os.close(fd)
+        return super().open_source(user_namespace)
 
     def apply(self, ctx: "Context") -> None:
         """What stands at the destination already must be that very link."""
-        try:
-            target = os.readlink(self.bind.source)
-        except OSError as error:
-            if error.errno not in (EINVAL, ENOENT):
-                raise
-            self.bind.apply(ctx)  # it says what else may be wrong
+        source_fd = ctx.sources.pop(self.where, -1)
+        if source_fd < 0:
+            source_fd = self.open_source()
+        if not S_ISLNK(os.fstat(source_fd).st_mode):
+            ctx.sources[self.where] = source_fd
+            super().apply(ctx)
             return
-        destination = self.bind.destination
-        MakeSymlink(self.where, destination, target).apply(ctx)
-        parent_fd, name = open_parent(ctx.root_fd, destination)
+        target = os.readlink("", dir_fd=source_fd)
+        os.close(source_fd)
+        MakeSymlink(self.where, self.destination, target).apply(ctx)
+        parent_fd, name = open_parent(ctx.root_fd, self.destination)
         try:
             there = os.readlink(name, dir_fd=parent_fd)
         except OSError:
@@ -99,7 +110,7 @@ class CopyLink:
             os.close(parent_fd)
         if there != target:
             raise OperationError(
-                "symlink %s -> %s: file exists" % (destination, target),
-                cause="something else stands at %s in the rootfs" % destination,
+                "symlink %s -> %s: file exists" % (self.destination, target),
+                cause="something else stands at %s in the rootfs" % self.destination,
                 fix="remove it there, or leave copy-symlink out",
             )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pyoci.config.types import Config, Mount
     from pyoci.ops.context import Operation
     from pyoci.ops.idmap import IdMap
-    from pyoci.ops.links import CopyLink
     from pyoci.plan.facts import Facts
     from pyoci.plan.records import Namespaces
     from pyoci.tables.mount_options import ParsedOptions
@@ -144,7 +143,7 @@ def _bind(
     options: "ParsedOptions",
     bundle: str,
     namespaces: "Namespaces",
-) -> "AttachTree | CopyLink":
+) -> AttachTree:
     """A bind keeps its source's attributes when none is named; one named word sets them all, as mount(8) does."""
     source = mount.get("source", "")
     if not source.startswith("/"):
@@ -158,7 +157,8 @@ def _bind(
         return AttachTree(where, destination, source, recursive=options.rbind, attributes=attributes, idmap=idmap)
     from pyoci.ops.links import AttachLink, CopyLink
 
-    bind = AttachLink(
+    kind = CopyLink if "copy-symlink" in options.links else AttachLink
+    return kind(
         where,
         destination,
         source,
@@ -168,7 +168,6 @@ def _bind(
         at_source="src-nofollow" in options.links,
         at_destination="dest-nofollow" in options.links,
     )
-    return CopyLink(where, bind) if "copy-symlink" in options.links else bind
 
 
 def _idmap(mount: "Mount", options: "ParsedOptions", namespaces: "Namespaces") -> "IdMap | None":

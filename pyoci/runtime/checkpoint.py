@@ -9,7 +9,7 @@ from pyoci.config.load import meant
 from pyoci.criu import streams
 from pyoci.criu.conversation import carry_out, with_log
 from pyoci.criu.messages import DUMP, PRE_DUMP
-from pyoci.criu.mounts import freer, read_table, saved_names
+from pyoci.criu.mounts import freer, read_table, saved_names, swapped
 from pyoci.criu.options import dump_options
 from pyoci.criu.process import FIRST_INHERITED, Criu, require_features, require_usable, version
 from pyoci.errors import OperationError, StateError, SyscallError, UsageError, errno_text
@@ -150,6 +150,7 @@ def _mounts(
                 cause="the container has changed it, or put another in its place",
                 fix="undo that, or do without a checkpoint",
             )
+        _check_sources(root_fd, [(destination, source) for destination, source, _ in trees])
         return saved_names(
             table,
             binds,
@@ -160,6 +161,32 @@ def _mounts(
         )
     finally:
         os.close(root_fd)
+
+
+def _check_sources(root_fd: int, sources: "list[tuple[str, str]]") -> None:
+    """OperationError where a mount of the host has got the place of another one.
+
+    A container cannot rename a mount point, but directories on the way to it: the restored one would have each
+    other's content.
+    """
+    found, meant = {}, {}
+    for destination, source in sources:
+        try:
+            here = os.stat(source)
+            fd = open_in_root(root_fd, destination)
+        except OSError:
+            continue  # gone from the host, or from the container
+        there = os.fstat(fd)
+        os.close(fd)
+        meant[destination] = (here.st_dev, here.st_ino)
+        found[destination] = (there.st_dev, there.st_ino)
+    destination, other = swapped(found, meant)
+    if destination:
+        raise OperationError(
+            "the mount at %s is the one that config.json has at %s: operation not permitted" % (destination, other),
+            cause="the container has moved directories on the way to its mounts",
+            fix="undo that, or do without a checkpoint",
+        )
 
 
 def _check_names(directory: "Directory", record: "Record", config: "Config", wanted: "dict[str, Any]") -> None:

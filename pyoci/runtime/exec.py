@@ -1,6 +1,5 @@
 """`pyoci exec ID COMMAND`: run one more process in a container."""
 
-import _signal
 import os
 import select
 from errno import EACCES, EBUSY, EINVAL, ENODEV, ENOENT, ENOMEM, EOPNOTSUPP, ESRCH
@@ -10,7 +9,6 @@ from pyoci.config.json_text import parse
 from pyoci.errors import OperationError, PyociError, StateError, SyscallError, errno_text
 from pyoci.init.channel import (
     CGROUP,
-    CLOSED,
     CONSOLE,
     FAILED,
     GO_ON,
@@ -27,6 +25,7 @@ from pyoci.plan.process import make_process
 from pyoci.plan.records import seccomp_of
 from pyoci.protection import require_protection
 from pyoci.runtime import interrupts
+from pyoci.runtime.attend import hear, kill_and_collect, status_of_the_dead, take_console
 from pyoci.runtime.container import CONFIG, SECCOMP_CACHE, load_record, open_directory
 from pyoci.runtime.exec_process import process_document
 from pyoci.runtime.explain import died, explain
@@ -223,31 +222,21 @@ class Execution:
     def _converse(self) -> None:
         """Answer the process until it is READY."""
         while True:
-            with interrupts.interruptible():
-                name, payload, fds = self.channel.receive()
+            name, _, fds = hear(self.channel, self._explain, self.death)
             if name == READY:
                 return
             if name == CONSOLE:
                 self._take_console(fds[0])
             elif name == LISTENER:
                 self._take_listener(fds[0])
-            elif name == FAILED:
-                raise self._explain(payload)
-            elif name == CLOSED:
-                raise self.death()
 
     def _take_console(self, pty_fd: int) -> None:
-        from pyoci.runtime.terminal import Relay, send_console
+        kept_fd = take_console(self.call.options["console_socket"], pty_fd)
+        if kept_fd >= 0:
+            from pyoci.runtime.terminal import Relay
 
-        path = self.call.options["console_socket"]
-        if path:
-            try:
-                send_console(path, pty_fd)
-            finally:
-                os.close(pty_fd)
-        else:
             self.relay = Relay()
-            self.relay.open(pty_fd)
+            self.relay.open(kept_fd)
 
     def _take_listener(self, fd: int) -> None:
         from pyoci.runtime.listener import send_listener
@@ -256,12 +245,9 @@ class Execution:
         send_listener(self.config, self.record.values["bundle"], fd, self.pid, state)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
-        with interrupts.interruptible():
-            name, payload, _ = self.channel.receive()
+        name, payload, _ = hear(self.channel, self._explain, self.death)
         if name == wanted:
             return payload
-        if name == FAILED:
-            raise self._explain(payload)
         raise self.death()
 
     def _explain(self, report: "dict[str, Any]") -> PyociError:
@@ -274,13 +260,8 @@ class Execution:
         """Why the process is gone without a word."""
         if not is_alive(self.record):
             return StateError("cannot exec in a stopped container", cause="it stopped meanwhile")
-        status = None
-        if self.pid:
-            try:
-                status = os.waitpid(self.pid, 0)[1]
-            except ChildProcessError:
-                status = None
-            self.pid = 0
+        pid, self.pid = self.pid, 0
+        status = status_of_the_dead(pid)
         if status is not None and os.WIFSIGNALED(status) and _ends(self.record):
             return StateError("cannot exec in a stopped container", cause="it stopped meanwhile")
         return died(status, "process")
@@ -305,11 +286,7 @@ class Execution:
         if self.relay is not None:
             self.relay.close()
         if self.pidfd >= 0 and self.pid:
-            try:
-                _signal.pidfd_send_signal(self.pidfd, _signal.SIGKILL)
-                os.waitpid(self.pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                pass
+            kill_and_collect(self.pidfd, self.pid)
 
 
 def _namespaces_of(record: "Record") -> int:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 
 def main(call: "Call") -> int:
-    """Print the document; the same bytes whoever asks, from wherever."""
-    call.write(dump_pretty(make_features(), "    ") + "\n")
+    """Print the document: the same whoever asks, from wherever, but for what criu can do for him."""
+    from pyoci.criu.process import is_usable
+
+    call.write(dump_pretty(make_features(checkpoint=is_usable()), "    ") + "\n")
     return 0

@@ -2,12 +2,13 @@
 
 import os
 
-from pyoci.errors import UsageError, errno_text
+from pyoci.errors import OperationError, UsageError, errno_text
+from pyoci.kernel.process import keep_only
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Any
+    from typing import Any, NoReturn
 
 DEFAULT = "checkpoint"
 
@@ -47,31 +48,57 @@ class Images:
 class open_to:  # noqa: N801  (reads as a statement: `with open_to(images, gid):`)
     """Let the root of a user namespace search the images while it restores itself: criu opens them as that user.
 
-    By group, so that nobody else can; afterwards all is as before.  `gid` None: nothing is done.
+    By group, so that nobody else can.  A process of its own sets it back, when we are done or have been killed.
+    `gid` None: nothing is done.
     """
 
-    __slots__ = ("before", "fd", "gid")
+    __slots__ = ("fd", "gid", "guard", "pipe")
 
     def __init__(self, images: Images, gid: "int | None") -> None:
         self.fd = images.fd
         self.gid = gid
-        self.before: os.stat_result | None = None
+        self.guard = 0
+        self.pipe = -1
 
     def __enter__(self) -> None:
         """Where others may search it already there is nothing to do."""
         found = os.fstat(self.fd)
-        if self.gid is not None and not found.st_mode & 0o001:
-            self.before = found
+        if self.gid is None or found.st_mode & 0o001:
+            return
+        read_fd, self.pipe = os.pipe2(os.O_CLOEXEC)
+        self.guard = os.fork()
+        if self.guard == 0:
+            _set_back_at_the_end(self.fd, found, read_fd)
+        os.close(read_fd)
+        try:
             os.fchown(self.fd, -1, self.gid)
             os.fchmod(self.fd, found.st_mode & 0o7707 | 0o010)
+        except OSError as error:
+            self.__exit__(type(error), error, None)
+            raise
 
     def __exit__(
         self, kind: "type[BaseException] | None", error: "BaseException | None", trace: "TracebackType | None"
     ) -> None:
-        """Set back what was changed."""
-        if self.before is not None:
-            os.fchmod(self.fd, self.before.st_mode & 0o7777)
-            os.fchown(self.fd, -1, self.before.st_gid)
+        """All is as before when this returns."""
+        if self.guard:
+            os.close(self.pipe)
+            _, status = os.waitpid(self.guard, 0)
+            if status and kind is None:
+                raise OperationError("mode and group of the directory of the images could not be set back")
+
+
+def _set_back_at_the_end(fd: int, before: os.stat_result, read_fd: int) -> "NoReturn":
+    """In the guard: give the directory its mode and group back once the other end of the pipe is closed."""
+    try:
+        os.setsid()  # whoever kills a whole process group does not mean us
+        keep_only([fd, read_fd])  # criu is to see the end of its connection
+        os.read(read_fd, 1)
+        os.fchmod(fd, before.st_mode & 0o7777)
+        os.fchown(fd, -1, before.st_gid)
+        os._exit(0)
+    finally:
+        os._exit(1)
 
 
 def _open(path: str, option: str, *, make: bool) -> int:

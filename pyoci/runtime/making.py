@@ -4,18 +4,14 @@ The order: read and check everything; claim the id; write the record; only then 
 Whatever fails undoes what was done, newest first, so that the id can be used again at once.
 """
 
-import _signal
 import os
 from errno import ENOENT, ENOSPC
 
-from pyoci.cgroup.driver import Cgroup
 from pyoci.config.fault import member
 from pyoci.config.json_text import dump
 from pyoci.errors import HostError, OperationError, PyociError, StateError, SyscallError, errno_text
-from pyoci.hooks import run_hook
 from pyoci.init.channel import (
     CGROUP,
-    CLOSED,
     CONSOLE,
     FAILED,
     GO_ON,
@@ -34,14 +30,14 @@ from pyoci.init.channel import (
 from pyoci.init.enter import spawn
 from pyoci.init.job import Job
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
-from pyoci.plan.make import make_plan
 from pyoci.protection import require_protection
 from pyoci.runtime import interrupts
+from pyoci.runtime.attend import hear, kill_and_collect, run_hooks, status_of_the_dead, take_console
 from pyoci.runtime.bundle import open_bundle
 from pyoci.runtime.container import CONFIG, SECCOMP_CACHE, START_SOCKET, Record, check_id, make_directory
 from pyoci.runtime.delete import destroy
 from pyoci.runtime.explain import died, explain
-from pyoci.runtime.host import check_kernel, lacks_power, read_facts
+from pyoci.runtime.host import check_kernel, lacks_power
 from pyoci.runtime.idmap import check_joined_maps, write_maps
 from pyoci.runtime.inherited import (
     activation_sockets,
@@ -53,6 +49,7 @@ from pyoci.runtime.namespaces import name_exhausted, open_namespaces
 from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.outside import set_from_outside
 from pyoci.runtime.pid_file import remove_pid_file, send_pidfd, write_pid_file
+from pyoci.runtime.planned import planned
 from pyoci.runtime.status import CREATING, hook_state, start_time
 from pyoci.runtime.taken import Taken
 from pyoci.tables.annotations import HOOKS_STDERR, HOOKS_STDOUT, PIDFD_RECEIVER
@@ -83,7 +80,6 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
     )
     terminal = bundle.config.get("process", {}).get("terminal", False)
     check_terminal(terminal, options, detached=waits_for_start or bool(options.get("detach")))
-    facts = read_facts()
     config = bundle.config
     if os.geteuid() != 0:
         from pyoci.config.unprivileged import unprivileged_faults
@@ -95,30 +91,18 @@ def make(call: "Call", *, waits_for_start: bool) -> "Making":
         from pyoci.runtime.notify import with_notify
 
         config = with_notify(config, "%s/%s" % (call.root, container_id))
-    linux = config.get("linux", {})
-    cgroup = Cgroup.for_container(
-        facts.layout,
-        linux.get("cgroupsPath"),
-        container_id,
-        linux.get("resources"),
-        in_user_namespace=lacks_power(call.rootless),
-        manager=call.cgroup_manager,
-        annotations=config.get("annotations"),
-    )
-    plan = make_plan(
+    plan = planned(
+        call,
+        bundle,
         config,
-        facts,
-        cgroup,
-        container_id=container_id,
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        no_pivot=bool(options["no_pivot"]),
+        container_id,
+        in_user_namespace=lacks_power(call.rootless),
         keyring=not options["no_new_keyring"],
     )
     sockets = activation_sockets()
     if plan.process is not None and sockets:
         plan.process.env = announce_sockets(plan.process.env, sockets, pid=1)
-    for warning in plan.warnings + cgroup.warnings:
+    for warning in plan.warnings + plan.cgroup.warnings:
         call.log.warning(warning)
     for note in plan.process.notes if plan.process is not None else ():
         call.log.info(note)
@@ -312,8 +296,7 @@ class Making:
     def _converse(self) -> None:
         """Answer the child until it is READY."""
         while True:
-            with interrupts.interruptible():
-                name, payload, fds = self.channel.receive()
+            name, payload, fds = hear(self.channel, explain, self._death)
             if name == READY:
                 return
             if name == ROOTFS_DONE:
@@ -323,30 +306,13 @@ class Making:
             elif name == NETWORK:
                 self.taken.move_net_devices(fds[0], self.channel)
             elif name == CONSOLE:
-                self._take_console(fds[0])
+                self.console_fd = take_console(self.call.options["console_socket"], fds[0])
             elif name == LISTENER:
                 self._take_listener(fds[0])
             elif name == OPEN:
                 from pyoci.runtime.sources import send_sources
 
                 send_sources(self.job, payload["places"], fds, self.channel)
-            elif name == FAILED:
-                raise explain(payload)
-            elif name == CLOSED:
-                raise self._death()
-
-    def _take_console(self, pty_fd: int) -> None:
-        """The outer end of the terminal goes to the console socket, or stays with us to be relayed."""
-        path = self.call.options["console_socket"]
-        if not path:
-            self.console_fd = pty_fd
-            return
-        from pyoci.runtime.terminal import send_console
-
-        try:
-            send_console(path, pty_fd)
-        finally:
-            os.close(pty_fd)
 
     def _take_listener(self, fd: int) -> None:
         from pyoci.runtime.listener import send_listener
@@ -355,12 +321,9 @@ class Making:
         send_listener(self.bundle.config, self.bundle.path, fd, self.init_pid, state)
 
     def _receive(self, wanted: bytes) -> "dict[str, Any]":
-        with interrupts.interruptible():
-            name, payload, _ = self.channel.receive()
+        name, payload, _ = hear(self.channel, explain, self._death)
         if name == wanted:
             return payload
-        if name == FAILED:
-            raise explain(payload)
         raise self._death()
 
     def _death(self) -> PyociError:
@@ -371,20 +334,12 @@ class Making:
                 where=".linux.resources.memory.limit",
                 fix="raise the limit",
             )
-        status = None
-        if self.init_pid:
-            try:
-                status = os.waitpid(self.init_pid, 0)[1]
-            except ChildProcessError:
-                status = None
-        self.init_pid = 0
-        return died(status)
+        pid, self.init_pid = self.init_pid, 0
+        return died(status_of_the_dead(pid))
 
     def _run_hooks(self, kind: str) -> None:
         state = dump(dict(self.job.state, pid=self.init_pid)).encode()
-        for index, hook in enumerate(self.job.hooks(kind)):
-            with interrupts.interruptible():
-                run_hook(hook, kind, index, state, cwd=self.bundle.path, outputs=self.job.hook_outputs)
+        run_hooks(self.job.hooks(kind), kind, state, cwd=self.bundle.path, outputs=self.job.hook_outputs)
 
     def _save_made(self) -> None:
         values = self.record.values
@@ -431,11 +386,7 @@ class Making:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
         interrupts.ignore()
         if self.init_pidfd >= 0 and self.init_pid:
-            try:
-                _signal.pidfd_send_signal(self.init_pidfd, _signal.SIGKILL)
-                os.waitpid(self.init_pid, 0)
-            except (ProcessLookupError, ChildProcessError):
-                pass
+            kill_and_collect(self.init_pidfd, self.init_pid)
         self.taken.give_back(error)
         self._close_handles()
         self.record.values["pid"] = 0

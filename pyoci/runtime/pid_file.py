@@ -1,8 +1,6 @@
 """How callers learn of the process: the pid file, digits and nothing else, and the pidfd socket."""
 
-import _socket
 import os
-from _struct import pack
 
 from pyoci.errors import PyociError, errno_text
 
@@ -40,11 +38,14 @@ def remove_pid_file(path: str) -> None:
 
 def send_pidfd(path: str, pidfd: int, payload: bytes, *, where: str = "--pidfd-socket") -> None:
     """Send the pidfd over the stream socket at `path`, in one message.  PyociError when that fails."""
-    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
+    from pyoci.runtime.hand_over import hand_over, not_taken
+
     try:
-        client.connect(path)
-        client.sendmsg([payload], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=i", pidfd))])
+        hand_over(path, payload, pidfd)
     except OSError as error:
-        raise PyociError("pidfd socket %s: %s" % (path, errno_text(error.errno or 0)), where=where) from None
-    finally:
-        client.close()
+        raise PyociError(
+            "pidfd socket %s: %s" % (path, errno_text(error.errno or 0)),
+            where=where,
+            cause=not_taken(error),
+            fix="name a unix stream socket that somebody listens on",
+        ) from None

@@ -4,10 +4,8 @@ criu makes the processes as our own children.  From its first word of them on, t
 of the runtime leaves something that `delete --force` finds.
 """
 
-import _signal
 import os
 
-from pyoci.cgroup.driver import Cgroup
 from pyoci.config.json_text import dump
 from pyoci.criu import streams
 from pyoci.criu.conversation import carry_out, with_log
@@ -16,21 +14,21 @@ from pyoci.criu.mounts import places, read_table
 from pyoci.criu.options import restore_options
 from pyoci.criu.process import FIRST_INHERITED, Criu, require_features, version
 from pyoci.errors import OperationError, PyociError, errno_text
-from pyoci.hooks import run_hook
 from pyoci.init.stdio import give_stream
 from pyoci.kernel.process import CLOSE_RANGE_CLOEXEC, close_range
-from pyoci.plan.make import make_plan
 from pyoci.runtime import interrupts
+from pyoci.runtime.attend import kill_and_collect, run_hooks, take_console
 from pyoci.runtime.bundle import open_bundle
 from pyoci.runtime.container import CONFIG, NOTIFY, check_id, make_directory
 from pyoci.runtime.delete import destroy
-from pyoci.runtime.host import check_kernel, lacks_power, read_facts
+from pyoci.runtime.host import check_kernel, lacks_power
 from pyoci.runtime.images import Images, open_to
 from pyoci.runtime.inherited import check_terminal, inherited_descriptors
 from pyoci.runtime.loopback import raise_loopback
 from pyoci.runtime.new_record import link_cgroup, new_record
 from pyoci.runtime.notify import make_place
 from pyoci.runtime.pid_file import remove_pid_file
+from pyoci.runtime.planned import planned
 from pyoci.runtime.restore_root import enter_with_root, make_mount_points
 from pyoci.runtime.saved import (
     device_paths,
@@ -48,7 +46,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pyoci.cli.call import Call
-    from pyoci.config.types import IDMapping
+    from pyoci.config.types import Hook, IDMapping
     from pyoci.plan.records import Plan
     from pyoci.runtime.bundle import Bundle
     from pyoci.runtime.container import Directory, Record
@@ -78,27 +76,8 @@ def restored(call: "Call") -> "Restoring":
     rootless = lacks_power(call.rootless)
     if rootless:
         call.log.warning("restore is untested with rootless containers")
-    facts = read_facts()
-    linux = config.get("linux", {})
-    cgroup = Cgroup.for_container(
-        facts.layout,
-        linux.get("cgroupsPath"),
-        container_id,
-        linux.get("resources"),
-        in_user_namespace=rootless,
-        manager=call.cgroup_manager,
-        annotations=config.get("annotations"),
-    )
-    plan = make_plan(
-        config,
-        facts,
-        cgroup,
-        container_id=container_id,
-        bundle=bundle.path,
-        rootfs=bundle.rootfs,
-        no_pivot=bool(options["no_pivot"]),
-    )
-    for warning in plan.warnings + cgroup.warnings + warnings_of_labels(config):
+    plan = planned(call, bundle, config, container_id, in_user_namespace=rootless)
+    for warning in plan.warnings + plan.cgroup.warnings + warnings_of_labels(config):
         call.log.warning(warning)
     wanted["inherit_fd"] = pairs
     restoring = Restoring(call, bundle, plan, images)
@@ -250,7 +229,7 @@ class Restoring:
             self.record.values.pop("maker", None)
             self.record.save(self.directory)
         elif script == "orphan-pts-master" and fds and self.console_fd < 0:
-            self._take_console(fds.pop(0))
+            self.console_fd = take_console(self.call.options["console_socket"], fds.pop(0))
         for fd in fds:
             os.close(fd)
 
@@ -262,23 +241,10 @@ class Restoring:
             self.init_pidfd = os.pidfd_open(pid)
             self.record.values.update(pid=pid, startTime=start_time(pid))
 
-    def _take_console(self, pty_fd: int) -> None:
-        path = self.call.options["console_socket"]
-        if not path:
-            self.console_fd = pty_fd
-            return
-        from pyoci.runtime.terminal import send_console
-
-        try:
-            send_console(path, pty_fd)
-        finally:
-            os.close(pty_fd)
-
     def _run_hooks(self, kind: str) -> None:
         state = dump(hook_state(self.record, CREATING)).encode()
-        for index, hook in enumerate(self.plan.hooks.get(kind, [])):  # type: ignore[arg-type, var-annotated]
-            with interrupts.interruptible():
-                run_hook(hook, kind, index, state, cwd=self.bundle.path, outputs=self.hook_outputs)
+        hooks: list[Hook] = self.plan.hooks.get(kind, [])  # type: ignore[assignment]
+        run_hooks(hooks, kind, state, cwd=self.bundle.path, outputs=self.hook_outputs)
 
     def undo(self, error: BaseException) -> None:
         """Take back everything; what cannot be taken back is added to the error's cause and stays on record."""
@@ -299,11 +265,7 @@ class Restoring:
                 error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))
 
     def _end_init(self) -> None:
-        try:
-            _signal.pidfd_send_signal(self.init_pidfd, _signal.SIGKILL)
-            os.waitpid(self.init_pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
+        kill_and_collect(self.init_pidfd, self.init_pid)
         os.close(self.init_pidfd)
         self.init_pidfd = -1
         self.record.values["pid"] = 0

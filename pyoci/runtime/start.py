@@ -3,7 +3,7 @@
 import os
 import select
 
-from pyoci.errors import StateError
+from pyoci.errors import HookError, PyociError, StateError
 from pyoci.init.channel import ACCEPTED, FAILED, START, connect
 from pyoci.runtime.container import NOTIFY, START_SOCKET, load_record, open_directory
 from pyoci.runtime.status import CREATED, RUNNING, STOPPED, open_init, status_of
@@ -27,12 +27,26 @@ def main(call: "Call") -> int:
 
         relay = Relay(directory)
     release(directory, record)
-    run_poststart(record)
+    try:
+        run_poststart(record)
+    except HookError as error:
+        _destroy(directory, record, call, error)
+        raise
     if relay is not None:
         pidfd = open_init(record)
         if pidfd >= 0:
             relay.until_ready(record.values["pid"], pidfd)
     return 0
+
+
+def _destroy(directory: "Directory", record: "Record", call: "Call", error: HookError) -> None:
+    """Lifecycle steps 12 and 13, which follow a failed poststart hook; what stays behind is added to its cause."""
+    from pyoci.runtime.delete import destroy
+
+    try:
+        destroy(directory, record, call.log)
+    except (PyociError, OSError) as failure:
+        error.cause = "; ".join(filter(None, (error.cause, "and cleaning up failed: %s" % failure)))
 
 
 def _check_status(status: str) -> None:
@@ -89,7 +103,6 @@ def run_poststart(record: "Record") -> None:
     """The poststart hooks; the first that fails stops the container (runtime-spec 1.3.0, lifecycle step 9)."""
     if not record.values.get("hooks", {}).get("poststart"):
         return
-    from pyoci.errors import HookError
     from pyoci.runtime.host_hooks import run_host_hooks
 
     try:

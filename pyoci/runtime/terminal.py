@@ -1,14 +1,13 @@
 """The outer end of a container's terminal: handed to a console socket, or relayed to the caller's own terminal."""
 
 import _signal
-import _socket
 import os
 import select
 import termios
-from _struct import pack
 from fcntl import ioctl
 
 from pyoci.errors import PyociError, UsageError, errno_text
+from pyoci.runtime.hand_over import hand_over, not_taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,27 +22,16 @@ _RAW_LOCAL = termios.ECHO | termios.ECHONL | termios.ICANON | termios.ISIG | ter
 
 
 def send_console(path: str, pty_fd: int) -> None:
-    """Send the pty over the stream socket at `path`: one message, the name as data, the descriptor beside it.
-
-    The socket is reached through its directory's descriptor, so the path may be longer than sun_path's 107 bytes.
-    """
-    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC, 0)
-    directory, name = os.path.split(os.path.abspath(path))
+    """Send the pty over the stream socket at `path`: one message, the name as data, the descriptor beside it."""
     try:
-        dir_fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            client.connect("/proc/self/fd/%d/%s" % (dir_fd, name))
-        finally:
-            os.close(dir_fd)
-        client.sendmsg([b"/dev/pts/0"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, pack("=i", pty_fd))])
+        hand_over(path, b"/dev/pts/0", pty_fd)
     except OSError as error:
         raise PyociError(
             "console socket %s: %s" % (path, errno_text(error.errno or 0)),
             where="--console-socket",
+            cause=not_taken(error),
             fix="name a unix stream socket that somebody listens on",
         ) from None
-    finally:
-        client.close()
 
 
 class Relay:

@@ -184,7 +184,9 @@ def may_be_reached(*, user: bool) -> bool:
 def addresses(*, user: bool) -> "list[tuple[str, bool]]":
     """(socket, whether a message bus is behind it), in the order to try; the last is systemd's own socket."""
     if not user:
-        given = parse_address(os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "")) or [_SYSTEM]
+        # As secure_getenv(3): not where somebody else may have set it for rights that we have and he has not.
+        ours = os.getuid() == os.geteuid() and os.getgid() == os.getegid()
+        given = parse_address(os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "") if ours else "") or [_SYSTEM]
         return [*((path, True) for path in given), (_SYSTEM_PRIVATE, False)]
     found = [(path, True) for path in parse_address(os.environ.get("DBUS_SESSION_BUS_ADDRESS", ""))]
     directory = os.environ.get("XDG_RUNTIME_DIR", "")

@@ -11,6 +11,9 @@ SECCOMP_RECEIVER = "run.oci.seccomp.receiver"
 FAIL_UNKNOWN_SYSCALL = "run.oci.seccomp_fail_unknown_syscall"
 SECCOMP_BPF_DATA = "run.oci.seccomp_bpf_data"
 
+# crun's own for cgroups that are not carried out: warned of, since the specification lets nobody refuse one.
+IDLE = ("run.oci.delegate-cgroup", "run.oci.systemd.force_cgroup_v1", "run.oci.systemd.subgroup")
+
 CONTEXT_TYPES = ("context", "fscontext", "defcontext", "rootcontext")
 
 # Whoever lets others write a config.json has to filter these (features.md, potentiallyUnsafeConfigAnnotations).

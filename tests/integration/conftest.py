@@ -202,3 +202,15 @@ def console(work):
     yield make
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def busy(work):
+    """The path of a socket that is listened on, but whose queue is full."""
+    path = work + "/busy.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(path)
+            yield path

@@ -235,6 +235,11 @@ def until(condition, timeout=10.0, what="the condition"):
         time.sleep(0.01)
 
 
+def is_connecting(pid):
+    """Whether the process waits in connect(2)."""
+    return read("/proc/%d/syscall" % pid).split()[0] == {"x86_64": "42", "aarch64": "203"}[os.uname().machine]
+
+
 # ---- what this machine can do ----
 
 

@@ -42,6 +42,17 @@ def test_hooks_write_to_the_files_that_annotations_name(container, work):
     assert os.stat(err).st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("kind", ["createRuntime", "startContainer"])
+def test_hooks_can_only_append_to_their_files(run, work, kind):
+    """R-279: what they have is no way to read, or to overwrite, what stands there."""
+    out = work + "/hooks.out"
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", "cat /proc/self/fdinfo/1"]}
+    run({"hooks": {kind: [hook]}}, note(**{"hooks.stdout": out})).ok()
+    flags = int(read(out).split("flags:")[1].split()[0], 8)
+    assert flags & os.O_ACCMODE == os.O_WRONLY
+    assert flags & os.O_APPEND
+
+
 def test_one_stream_alone_leaves_the_other_to_the_message_of_the_error(run, work):
     out = work + "/hooks.out"
     failing = {"path": "/bin/sh", "args": ["sh", "-c", "echo to the file; echo to the error >&2; exit 3"]}

@@ -316,6 +316,18 @@ def test_a_failing_poststart_hook_fails_start_and_stops_the_container(container)
     one.delete("--force").ok()
 
 
+def test_after_a_failing_poststart_hook_the_container_is_destroyed(record, container, work):
+    """R-154: lifecycle steps 12 and 13; start said why, and nothing is left for delete."""
+    one = container({"hooks": {"poststart": [{"path": "/bin/false"}], "poststop": [record("poststop")]}}).create()
+    name = os.path.basename(one.bundle.config["linux"]["cgroupsPath"])
+    assert cgroup_dirs(name)
+    one.runtime("start", one.id).failed("poststart")
+    assert os.path.exists(work + "/poststop")
+    assert not cgroup_dirs(name)
+    one.runtime("state", one.id).failed("does not exist")
+    one.runtime("delete", one.id).failed("does not exist")
+
+
 def test_a_failing_poststop_hook_only_warns(record, container, work):
     """R-090, R-10."""
     one = container({"hooks": {"poststop": [{"path": "/bin/false"}, record("poststop")]}}).create()
@@ -392,5 +404,6 @@ def test_state_can_be_asked_from_a_hook(container, work, pyoci):
 
 def test_nothing_is_left_of_a_hook_cgroup(container):
     one = container({"hooks": {"createRuntime": [{"path": "/bin/true", "timeout": 5}]}})
+    name = os.path.basename(one.bundle.config["linux"]["cgroupsPath"])
     walk(one)
-    assert cgroup_dirs(one.id) == set()
+    assert cgroup_dirs(name) == set()

@@ -198,6 +198,24 @@ def test_a_source_behind_a_closed_directory_is_opened_by_the_runtime(inspect, wo
     assert report.text("/data/file") == "x"
 
 
+@pytest.mark.parametrize("owner", [0, 1000])
+@pytest.mark.parametrize("name", ["link", "plain"])
+def test_a_symlink_that_only_the_host_may_read_is_made_anew(run, bundle, work, owner, name):
+    """R-212: behind a directory that is closed to the container's root; what is no symlink is bound, as ever."""
+    closed = work + "/closed"
+    os.mkdir(closed)
+    os.symlink("/etc/inside", closed + "/link")
+    host.write(closed + "/plain", "plain\n")
+    os.chown(closed, owner, owner)
+    os.chmod(closed, 0o700)
+    edit = {"mounts+": [entry("/placed", "none", closed + "/" + name, "rbind", "copy-symlink")]}
+    here = bundle(USER, edit, {"root": {"readonly": False}}, args=["/bin/cat", "/placed"])
+    here.file("/etc/inside", "in the image\n")
+    os.chown(here.inside("/"), 100000, 100000)  # where the link is made
+    assert run(of=here).ok().out == {"link": "in the image\n", "plain": "plain\n"}[name]
+    assert os.path.islink(here.inside("/placed")) == (name == "link")
+
+
 @pytest.mark.parametrize("word", ["idmap", "nosuid"])
 def test_a_bind_that_would_uncover_what_is_hidden_says_rbind(run, source, tmpfs, word):
     """The kernel forbids it to a user namespace, in no other words than EINVAL."""

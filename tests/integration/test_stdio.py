@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import socket
 import stat
 import struct
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from .host import patience, read, until
+from .host import is_connecting, patience, read, until
 
 TTY = {"process": {"terminal": True}}
 
@@ -336,6 +337,48 @@ def test_a_pidfd_is_sent_on_request(container, work):
     assert read("/proc/self/fdinfo/%d" % descriptors[0]).split("Pid:")[1].split()[0] == str(one.pid)
     os.close(descriptors[0])
     one.delete("--force").ok()
+
+
+WAITS = {"--console-socket": TTY, "--pidfd-socket": {}}
+
+
+@pytest.mark.parametrize("option", WAITS)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_create_that_waits_for_a_socket_can_be_ended(container, pyoci, busy, option, number):
+    """R-140, R-144: a listener whose queue is full."""
+    one = container(WAITS[option])
+    process = pyoci.spawn("create", "--bundle", one.bundle.path, option, busy, one.id)
+    until(lambda: is_connecting(process.pid), what="the wait")
+    process.signal(number)
+    result = process.wait()
+    if number == signal.SIGTERM:
+        result.failed("interrupted")
+        assert pyoci.left() == []
+        one.gone = True
+    else:
+        one.delete("--force").ok()
+
+
+@pytest.mark.parametrize("option", WAITS)
+def test_a_socket_that_nobody_serves_is_an_error(container, busy, option):
+    """R-140, R-144: after ten seconds, and nothing is left."""
+    one = container(WAITS[option])
+    one.gone = True
+    result = one.try_create(option, busy)
+    result.failed("socket %s: connection timed out" % busy, option, "within 10 seconds")
+    assert one.runtime.left() == []
+    assert not os.path.exists(one.pid_file)
+
+
+def test_an_exec_whose_pidfd_nobody_takes_can_be_ended(container, pyoci, busy):
+    """R-144: the process ends with it."""
+    one = container(args=("/bin/sleep", "1000")).create().start()
+    process = pyoci.spawn("exec", "--detach", "--pidfd-socket", busy, one.id, "/bin/sleep", "999")
+    until(lambda: is_connecting(process.pid), what="the wait")
+    process.signal(signal.SIGTERM)
+    process.wait().failed("interrupted", code=255)
+    assert "999" not in pyoci("ps", one.id).ok().out
+    one.end()
 
 
 def test_foreground_terminal_copies_both_ways(pyoci, container):

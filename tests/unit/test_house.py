@@ -157,7 +157,7 @@ def test_the_walker_leaves_out_what_only_type_checkers_see() -> None:
 
 @pytest.mark.parametrize(
     ("command", "key"),
-    [(row.name, option.key) for row in COMMANDS.values() if row.works for option in row.options],
+    [(row.name, option.key) for row in COMMANDS.values() for option in row.options],
 )
 def test_no_option_of_a_working_command_is_silently_ignored(command: str, key: str) -> None:
     """Some file of runtime/ or criu/ names it: weak, but it finds the option that nobody thought of."""

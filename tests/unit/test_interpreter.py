@@ -241,11 +241,17 @@ def test_an_image_does_not_mix_with_another_builds_snapshot(both, tmp_path):
     prefix = tmp_path / "prefix"
     shutil.copytree(both["image"], prefix)
     file = prefix / "lib" / VERSION / "site-packages" / "pyoci" / "snapshot.bin"
-    data = file.read_bytes()
-    start = data.index(b" ", 17 + len(sys.implementation.cache_tag)) + 10
-    file.write_bytes(data[:start] + data[start:].replace(b"stats", b"stuts"))
-    done = run(prefix, "--root", tmp_path, "events", "--stats", "nope")
-    assert (done.returncode, done.stderr) == (1, b"pyoci: container does not exist\n")
+    data = bytearray(file.read_bytes())
+    digest = data.index(b" %x " % sys.hexversion) + len(b" %x " % sys.hexversion)
+    data[digest] ^= 1
+    file.write_bytes(data)
+    assert (
+        run(prefix, "--root", tmp_path, "events", "--stats", "nope").stderr == b"pyoci: container does not exist\n"
+    )
+    place = prefix / "lib" / VERSION / "site-packages" / "pyoci" / "runtime"
+    (place / "check.py").write_text("raise SystemExit('from its own file')")
+    done = run(prefix, "check")
+    assert (done.returncode, b"from its own file" in done.stderr + done.stdout) == (1, True), done
 
 
 def test_the_environment_is_the_callers(bare):
@@ -351,6 +357,34 @@ os.waitpid(pid, 0)
     assert told(bare, code) == ("No module named 'termios'" if put_off else "loaded")
 
 
+def test_what_calls_back_into_python_knows_its_thread(bare):
+    code = (
+        "import ctypes; print(ctypes.pythonapi.PyGILState_Check(), ctypes.CFUNCTYPE(int, int)(lambda x: x + 1)(2))"
+    )
+    assert told(bare, code.replace("(int, int)", "(ctypes.c_int, ctypes.c_int)")).strip() == "1 3"
+
+
+def test_the_time_zone_is_the_callers(bare):
+    code = "import json, time; print(time.timezone, time.localtime(0).tm_hour)"
+    assert told(bare, code, TZ="XYZ-9").strip() == "-32400 9"
+
+
+def test_nothing_of_the_build_is_told(bare):
+    code = "print([x for x in (*sys.argv, sys.executable, *sys.path) if 'pyoci-launcher' in x or x.endswith('/names')])"
+    assert told(bare, code).strip() == "[]"
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_DATA", "RLIMIT_AS"])
+def test_little_memory_is_enough(installed, tmp_path, limit):
+    import resource
+
+    def bound():
+        resource.setrlimit(getattr(resource, limit), (48 << 20, 48 << 20))
+
+    done = run(installed, "--root", tmp_path, "list", "-q", preexec_fn=bound)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_threads_know_which_is_the_first(bare):
     code = """
 import threading, signal
@@ -389,10 +423,17 @@ def test_memory_that_points_out_of_the_program_is_noticed():
     make_image.WORD.pack_into(one, 5000, 0x7F00_0000_0740)
     make_image.WORD.pack_into(other, 5000, 0x7F22_0000_0740)
     threads = (0x7F00_0000_0740, 0x7F22_0000_0740)
-    assert make_image.pointers_out((bytes(one), threads[0]), (bytes(other), threads[1])) == [4096]
-    assert make_image.pointers_out((bytes(one), 1), (bytes(other), 2)) == [4096, 5000]
+    first, second = bytes(one), bytes(other)
+    assert make_image.pointers_out((first, threads[0], 0), (second, threads[1], 0)) == [4096]
+    assert make_image.pointers_out((first, 1, 0), (second, 2, 0)) == [4096, 5000]
+    make_image.WORD.pack_into(one, 16, 0x2F71E010)
+    make_image.WORD.pack_into(other, 16, 0x1F71E010)
+    ends = (0x2F73F000, 0x1F73F000)
+    assert make_image.pointers_out((bytes(one), 1, ends[0]), (bytes(other), 2, ends[1])) == [16, 4096, 5000]
     with pytest.raises(make_image.NoImage, match="another size"):
-        make_image.pointers_out((bytes(one), 1), (bytes(100), 2))
+        make_image.pointers_out((first, 1, 0), (bytes(100), 2, 0))
+    with pytest.raises(make_image.NoImage, match="not random"):
+        make_image.pointers_out((first, 1, 0), (second, 1, 0))
 
 
 def test_what_is_no_executable_for_fixed_addresses_has_no_image(tmp_path):
@@ -405,10 +446,15 @@ def test_what_is_no_executable_for_fixed_addresses_has_no_image(tmp_path):
 def test_without_an_image_the_core_is_installed_and_the_reason_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(builder, "works", lambda *arguments: "it fell" * ("image" in arguments[-1]))
     monkeypatch.setattr(builder.make_image, "make", lambda *arguments: None)
-    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program") == "program"
+    monkeypatch.setattr(builder, "command_line", lambda *arguments, **more: ["true"])
+    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program", static=True) == "program"
     assert "no image of the interpreter (it fell)" in capsys.readouterr().err
+    monkeypatch.setattr(builder, "command_line", lambda *arguments, **more: ["ls", "/nonexistent"])
+    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program", static=True) == "program"
+    assert "No such file" in capsys.readouterr().err
+    monkeypatch.setattr(builder, "command_line", lambda *arguments, **more: ["true"])
     monkeypatch.setattr(builder, "works", lambda *arguments: "")
-    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program") == "program-image"
+    assert builder.with_image("tree", "snapshot", "boot", str(tmp_path), "program", static=True) == "program-image"
 
 
 def test_an_editable_installation_goes_by_its_sources(tmp_path_factory, tmp_path):

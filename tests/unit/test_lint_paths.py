@@ -39,7 +39,6 @@ ALLOWED = {
     ("init/exec.py", "_join", "chroot"): "the working directory, which is the descriptor of init's root",
     ("init/exec.py", "_become", "open"): "/, the root of the container's namespace",
     ("init/exec.py", "_open_labels", "open"): "the container's /proc, checked after it to be a procfs",
-    ("ops/links.py", "apply", "readlink"): "the source of a bind, on the host: the caller's",
     ("hooks.py", "_become", "chdir"): "the bundle, or the working directory that was checked before",
     ("hooks.py", "_become", "execve"): "a hook's path is the caller's",
     ("init/init.py", "_ask_for_sources", "open"): "/ before the change of root, and the host's procfs",

@@ -119,7 +119,6 @@ CALLERS = [
     "--rootless AUTO spec --rootless -b /b",
     "check -b /b",
     "plan --bundle=/b --format json",
-    "mounts add c1 /f",
 ]
 RIGHT = {
     VALUE: ["", "x", "-", "--tty=false", "a=b", "a,b", "\udcff", "ü", "-b"],

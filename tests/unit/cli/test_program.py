@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import pyoci
+from pyoci.cli.table import COMMANDS
 
 SOURCE = str(Path(pyoci.__file__).parent.parent)
 CHILD = (
@@ -23,8 +25,6 @@ sys.path.append(%r)
 verb, body = sys.argv[1:3]
 if verb:
     from types import ModuleType
-    from pyoci.cli.table import COMMANDS
-    COMMANDS[verb].works = True
     module = sys.modules["pyoci.runtime." + verb] = ModuleType("pyoci.runtime." + verb)
     source = "import os, sys\\nfrom pyoci.errors import *\\ndef main(call):\\n " + body + "\\n return 0"
     exec(source, module.__dict__)
@@ -245,11 +245,9 @@ def test_a_runtime_failure_of_exec_is_255(line: str) -> None:
     assert run(line, "raise PyociError('x')").returncode == 255
 
 
-@pytest.mark.parametrize("line", ["mounts add c1 f"])
-def test_what_is_not_carried_out_says_so(line: str) -> None:
-    done = run(line)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "pyoci: %s is not carried out by this version\n" % line.split(maxsplit=1)[0]
+def test_every_command_of_the_table_is_carried_out() -> None:
+    for name in COMMANDS:
+        assert callable(import_module("pyoci.runtime." + name).main), name
 
 
 FAKE_CRIU = """#!%s -IS

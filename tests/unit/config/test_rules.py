@@ -162,6 +162,11 @@ REFUSED = [
     (linux(sysctl={"net..x": "1"}), '.linux.sysctl["net..x"]', "not in a separate"),
     (linux(sysctl={"net/../kernel/panic": "1"}), '.linux.sysctl["net/../kernel/panic"]', "not in a separate"),
     (linux(sysctl={"kernel.hostname": "x"}), '.linux.sysctl["kernel.hostname"]', "not allowed"),
+    (
+        both(linux(sysctl={"kernel/domainname": "x"}), lambda config: config.update(domainname="example")),
+        '.linux.sysctl["kernel/domainname"]',
+        '.domainname is "example"',
+    ),
     (without_space("network"), '.linux.sysctl["net.ipv4.ip_forward"]', "host's network namespace"),
     (without_space("ipc"), '.linux.sysctl["kernel.shmmax"]', "host's ipc namespace"),
     (linux(sysctl={"user.max_x": "1"}), '.linux.sysctl["user.max_x"]', "host's user namespace"),
@@ -257,6 +262,7 @@ ACCEPTED = [
     user_namespace(WHOLE, WHOLE, path="/proc/1/ns/user", uid=99999),
     user_namespace(ids((0, 0, 4294967295)), ids((5, 0, 5), (0, 5, 5))),
     linux(sysctl={"net/ipv4/conf/eno2.100/forwarding": "1", "fs.mqueue.msg_max": "1", "kernel.domainname": "x"}),
+    both(linux(sysctl={"kernel.domainname": "x"}), lambda config: config.update(domainname="x")),
     linux(timeOffsets={}, uidMappings=[], netDevices={}, memoryPolicy={"mode": "MPOL_PREFERRED"}),
     linux(intelRdt={"closID": "/"}),
     linux(intelRdt={}),
@@ -351,6 +357,15 @@ def test_sysctl_names(name, plain, below, owner):
     assert dotted(name) == plain
     assert below_proc_sys(name) == below
     assert namespace(name) == owner
+
+
+@pytest.mark.parametrize("name", ["run.oci.delegate-cgroup", "run.oci.systemd.subgroup"])
+def test_an_annotation_of_crun_that_is_not_carried_out_is_a_warning(name):
+    config = ordinary()
+    config["annotations"] = {name: "inner", "run.oci.of-somebody-else": "x"}
+    (fault,) = config_faults(config)
+    assert (fault.path, fault.level) == ('.annotations["%s"]' % name, "warning")
+    assert "is not carried out" in fault.message
 
 
 def test_systemd_properties_without_systemd_are_a_warning():

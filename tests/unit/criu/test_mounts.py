@@ -1,6 +1,6 @@
 """Which mounts criu is not to save, and where they are to come from."""
 
-from pyoci.criu.mounts import freer, places, read_table, saved_names
+from pyoci.criu.mounts import freer, places, read_table, saved_names, swapped
 
 TABLE = rb"""100 90 0:50 / / rw - overlay overlay rw
 101 100 0:51 / /proc rw - proc proc rw
@@ -87,3 +87,13 @@ def test_a_mount_that_lacks_an_option_is_told():
     assert freer(table, [("/proc", []), ("/etc/hosts", ["ro"]), ("/gone", ["ro"])], locate) == ("", "")
     assert freer(table, [("/etc/hosts", ["ro", "nosuid"])], locate) == ("/etc/hosts", "nosuid")
     assert freer(table, [("/etc/hosts", ["ro"])], lambda path: moved.get(path, path)) == ("/etc/hosts", "ro")
+
+
+def test_two_mounts_that_have_each_others_place_are_found():
+    meant = {"/a": (1, 10), "/b": (1, 11), "/c": (2, 10)}
+    assert swapped(meant, meant) == ("", "")
+    assert swapped({**meant, "/a": (1, 11), "/b": (1, 10)}, meant) == ("/a", "/b")
+    assert swapped({"/c": (1, 10)}, meant) == ("/c", "/a")
+    assert swapped({"/a": (1, 99), "/new": (1, 10)}, meant) == ("", "")  # the host has replaced what was there
+    same = {"/a": (1, 10), "/b": (1, 10)}
+    assert swapped(same, same) == ("", "")

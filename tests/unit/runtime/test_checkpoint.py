@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +67,30 @@ def test_images_are_opened_to_a_group_for_a_while_only(tmp_path):
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
     with open_to(images, None):
         assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+
+
+def test_images_are_closed_again_though_we_are_killed(tmp_path):
+    images = Images(options(image_path=str(tmp_path / "a")), make=True)
+    gid = 4711 if os.geteuid() == 0 else os.getegid()
+    before = os.fstat(images.fd)
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with open_to(images, gid):
+            os.write(told, b"x")
+            signal.pause()
+        os._exit(0)
+    assert os.read(ready, 1) == b"x"
+    opened = os.fstat(images.fd)
+    assert (opened.st_mode & 0o777, opened.st_gid) == (0o710, gid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    end = time.monotonic() + 10
+    while (os.fstat(images.fd).st_mode, os.fstat(images.fd).st_gid) != (before.st_mode, before.st_gid):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    os.close(ready)
+    os.close(told)
 
 
 @pytest.mark.parametrize("fd", [9999, -1, 1 << 40])

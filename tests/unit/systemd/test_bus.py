@@ -140,6 +140,14 @@ def test_systemds_own_socket_serves_where_there_is_no_bus_and_is_not_greeted(tmp
     fake.close()
 
 
+@pytest.mark.parametrize("name", ["getuid", "getgid"])
+def test_rights_that_the_caller_has_not_do_not_go_to_a_bus_of_his(monkeypatch, name):
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/a/bus")
+    assert addresses(user=False)[0] == ("/a/bus", True)
+    monkeypatch.setattr(bus.os, name, lambda: 4711)
+    assert addresses(user=False)[0] == (bus._SYSTEM, True)
+
+
 def test_a_user_has_a_bus_of_his_own(monkeypatch):
     monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path=/a/bus,guid=1")
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
