@@ -18,6 +18,12 @@ SYSTEM_DIRECTORIES = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links
 GIVEN_CAPABILITIES = ["CAP_NET_BIND_SERVICE", "CAP_KILL"]
 FORBIDDEN_CALLS = ["mount", "umount2", "unshare", "setns", "ptrace", "bpf", "add_key", "keyctl", "reboot", "swapon"]
 
+SLOW = """
+Every command of this pyoci starts an ordinary python3, which takes three times as long as it need.  With a C
+compiler and the static libpython (Debian: apt install gcc libpython3-dev) pyoci brings an interpreter of its own:
+then say `make -B .venv/.installed`, or `pip install` once more.
+"""
+
 
 def main() -> int:
     """Run the demo; the container's exit status."""
@@ -39,6 +45,8 @@ def main() -> int:
                 "\nRun by root, it also gets a uid of its own and limits of memory, processes and cpu."
             )
         sys.stdout.write("\nThe container is gone, and so is its bundle %s.\n" % directory)
+        if not os.environ.get("RUNTIME") and not os.path.exists(os.path.dirname(runtime) + "/pyoci-interpreter"):
+            sys.stdout.write(SLOW)
     return status
 
 

@@ -47,3 +47,13 @@ def test_the_demo_is_limited_and_filtered(report):
     assert report["no new privileges"] == "yes"
     assert report["seccomp"].startswith("filter")
     assert report["call unshare"] == "refused: EPERM, operation not permitted"
+
+
+def test_the_demo_says_when_pyoci_could_be_faster(work):
+    environment = {**os.environ, "TMPDIR": work}
+    environment.pop("RUNTIME", None)
+    command = [sys.executable, "-m", "pyoci.demo"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    has_own = os.path.exists(os.path.join(os.path.dirname(sys.executable), "pyoci-interpreter"))
+    assert ("libpython3-dev" in done.stdout) != has_own
