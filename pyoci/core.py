@@ -84,9 +84,10 @@ class Extensions:
         return module
 
     def load_all(self) -> None:
-        """Put nothing off any longer."""
-        for name in [*self.put_off]:
-            self.load(name)
+        """Put nothing off any longer; a child that may load nothing leaves it at that for its own children."""
+        if not self.is_closed and self in sys.meta_path:
+            for name in [*self.put_off]:
+                self.load(name)
 
     def load_for_child(self) -> None:
         """Load what a child may need that cannot load anything."""

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from suite.case import Failed, case
+from suite.case import Failed, case, patience
 from suite.container import Container
 from suite.context import Context
 
@@ -397,10 +397,10 @@ for kind in CREATE:
 
     @case(f"hooks/{kind}-timeout", "config.md#hooks: timeout: seconds before aborting the hook", "R-176")
     def _timeout(t: Context, kind: str = kind) -> None:
-        hook(t, kind, "--sleep", "15", timeout=1)
+        hook(t, kind, "--sleep", f"{patience(15):.0f}", timeout=1)
         began = time.monotonic()
         t.refused()
-        t.check(time.monotonic() - began < 10, "the hook was not aborted")
+        t.check(time.monotonic() - began < patience(10), "the hook was not aborted")
 
 
 @case("hooks/killed-hook-is-a-failure", "runtime.md#lifecycle 4: a failing hook MUST be an error", "R-177")

@@ -5,7 +5,7 @@ import os
 import platform
 import socket
 
-from suite.case import case
+from suite.case import case, patience
 from suite.context import Context
 
 # ---- cwd, env, args ----
@@ -455,7 +455,7 @@ def console(t: Context, *arguments: str) -> tuple:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)
     listener.listen(1)
-    listener.settimeout(10)
+    listener.settimeout(patience(10))
     container = t.container()
     container.create("--console-socket", path)
     peer = listener.accept()[0]

@@ -11,7 +11,7 @@ import re
 import socket
 import threading
 
-from suite.case import case
+from suite.case import case, patience
 from suite.context import Context
 
 NR = {
@@ -364,7 +364,7 @@ class Agent:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(self.path)
         self.listener.listen(4)
-        self.listener.settimeout(10)
+        self.listener.settimeout(patience(10))
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
 
@@ -376,7 +376,7 @@ class Agent:
                 found = array.array("i")
                 found.frombytes(payload[: len(payload) // 4 * 4])
                 self.fds += list(found)
-        peer.settimeout(5)
+        peer.settimeout(patience(5))
         more = peer.recv(1 << 16)
         while more:
             data += more

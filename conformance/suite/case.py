@@ -2,6 +2,18 @@
 
 from collections.abc import Callable
 
+_slowness = [1.0]
+
+
+def be_patient(factor: float) -> None:
+    """Multiply every time limit: --slowness."""
+    _slowness[0] = factor
+
+
+def patience(seconds: float) -> float:
+    """Return a time limit as it is on this machine."""
+    return seconds * _slowness[0]
+
 
 class Failed(Exception):
     """The runtime does not do what the cited sentence asks."""

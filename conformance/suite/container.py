@@ -5,7 +5,7 @@ import os
 import select
 import subprocess
 
-from .case import Failed
+from .case import Failed, patience
 
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 COMMAND_TIMEOUT = 20.0
@@ -23,6 +23,7 @@ class Runtime:
 
     def bare(self, *arguments: str, cwd: str = "/", env: dict | None = None, stdin=None, stdout=None, stderr=None,
              pass_fds: tuple = (), timeout: float = COMMAND_TIMEOUT) -> "Result":  # fmt: skip
+        timeout = patience(timeout)
         out = stdout or os.memfd_create("stdout", 0)
         err = stderr or os.memfd_create("stderr", 0)
         try:
@@ -140,6 +141,7 @@ class Container:
         try:
             poll = select.poll()
             poll.register(fd, select.POLLIN)
+            timeout = patience(timeout)
             if not poll.poll(timeout * 1000):
                 raise Failed(f"the container process did not exit within {timeout:g} s")
         finally:

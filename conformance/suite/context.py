@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 from . import cgroups, sandbox, system
-from .case import Failed, Skipped
+from .case import Failed, Skipped, patience
 from .container import Container, Result, Runtime
 
 CAPABILITIES = [
@@ -186,7 +186,7 @@ class Context:
 
     def output(self, container: Container, timeout: float = 5.0) -> Output:
         """Return the probe's output, waiting for it to appear."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + patience(timeout)
         while True:
             text = container.output()
             if text.endswith("\n"):
@@ -244,6 +244,7 @@ class Context:
         return result
 
     def until(self, test: Callable[[], object], what: str, timeout: float = 5.0) -> None:
+        timeout = patience(timeout)
         deadline = time.monotonic() + timeout
         while not test():
             if time.monotonic() > deadline:

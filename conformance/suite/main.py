@@ -15,7 +15,7 @@ import time
 import traceback
 
 from . import cgroups, context, report, sandbox, system
-from .case import CASES, Case, Failed, Skipped
+from .case import CASES, Case, Failed, Skipped, be_patient, patience
 from .container import ENVIRONMENT, Runtime
 
 HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
@@ -23,6 +23,7 @@ HERE = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 
 def main(argv: list[str]) -> int:
     options = parse(argv)
+    be_patient(options.slowness)
     load_cases()
     chosen = [c for c in CASES.values() if any(fnmatch.fnmatch(c.name, glob) for glob in options.only or ["*"])]
     if options.list:
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
             results[name] = {"path": path, "version": version(path), "cases": {}}
             for number, case in enumerate(chosen, 1):
                 began = time.monotonic()
-                outcome = run_case(box, path, name, case, number, options.timeout)
+                outcome = run_case(box, path, name, case, number, patience(options.timeout))
                 outcome["seconds"] = round(time.monotonic() - began, 2)
                 results[name]["cases"][case.name] = outcome
                 report.tap_line(name, case, outcome, number, len(chosen), options)
@@ -69,6 +70,13 @@ def parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--probe", metavar="FILE", help="a built probe, for hosts without a C compiler")
     parser.add_argument("--timeout", type=float, default=40.0, metavar="SECONDS", help="for one case (default 40)")
+    parser.add_argument(
+        "--slowness",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="multiply every time limit (emulated machines)",
+    )
     parser.add_argument("--list", action="store_true", help="print the cases with the sentences they check")
     parser.add_argument("--quiet", action="store_true", help="print failures and the table only")
     return parser.parse_args(argv)
@@ -92,7 +100,7 @@ def resolve(text: str) -> tuple[str, str]:
 def version(path: str) -> str:
     try:
         done = subprocess.run(
-            [path, "--version"], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=20
+            [path, "--version"], capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=patience(20)
         )
         return done.stdout.splitlines()[0] if done.stdout else ""
     except (OSError, subprocess.TimeoutExpired):

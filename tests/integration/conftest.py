@@ -184,12 +184,12 @@ def console(work):
         server.bind("/proc/self/fd/%d/%s" % (folder, os.path.basename(path)))
         os.close(folder)
         server.listen()
-        server.settimeout(10)
+        server.settimeout(host.patience(10))
 
         def receive():
             peer, _ = server.accept()
             with peer:
-                peer.settimeout(10)
+                peer.settimeout(host.patience(10))
                 data, descriptors, _, _ = socket.recv_fds(peer, 4096, 8)
                 rest = peer.recv(10)
             assert data

@@ -17,6 +17,7 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC = 2, 4, 8, 0x1000, 0x4000
 MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_RDONLY = 0x40000, 0x80000, 0x100000, 1
 MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
+SLOWNESS = float(os.environ.get("PYOCI_TEST_SLOWNESS", "1"))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
@@ -77,6 +78,11 @@ def read(path):
 def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def patience(seconds):
+    """A time limit of the tests, on a machine that is PYOCI_TEST_SLOWNESS times slower than most."""
+    return seconds * SLOWNESS
 
 
 # ---- mounts ----
@@ -217,7 +223,8 @@ def alive(pid):
 
 
 def until(condition, timeout=10.0, what="the condition"):
-    """Wait until condition() is true and return its value; fail after `timeout` seconds."""
+    """Wait until condition() is true and return its value; fail after `timeout` seconds of patience."""
+    timeout = patience(timeout)
     end = time.monotonic() + timeout
     while True:
         value = condition()

@@ -16,7 +16,7 @@ import pytest
 
 from . import host
 
-TIMEOUT = float(os.environ.get("PYOCI_TEST_TIMEOUT", "30"))
+TIMEOUT = 30.0
 
 
 def default_command():
@@ -58,7 +58,7 @@ class Children:
     @classmethod
     def wait(cls, pid, timeout):
         """Exit status of a child in the shell's way (128 + N for a signal); None when time is up."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + host.patience(timeout)
         pause = 0.0005
         while True:
             if cls.has_ended(pid):
@@ -128,7 +128,7 @@ class Process:
             self.popen.returncode = Children.wait(self.pid, 10)
             if hang:
                 return None
-            pytest.fail("no end after %g s: %r" % (timeout, self.result(None, seconds)))
+            pytest.fail("no end after %g s: %r" % (host.patience(timeout), self.result(None, seconds)))
         self.popen.returncode = code
         return self.result(code, seconds)
 

@@ -9,6 +9,8 @@ import socket
 import struct
 import threading
 
+from .host import patience
+
 RECEIVE = 0xC0502100
 SEND = 0xC0182101
 CONTINUE = "continue"
@@ -66,7 +68,7 @@ class Agent:
         while self._waits(self.server.fileno()):
             peer, _ = self.server.accept()
             with peer:
-                peer.settimeout(5)
+                peer.settimeout(patience(5))
                 data, fds, _, _ = socket.recv_fds(peer, 1 << 20, 8)
                 rest = peer.recv(1 << 16)
             self.descriptors += fds

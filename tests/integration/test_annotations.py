@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from .host import read, write
+from .host import patience, read, write
 
 SLEEP = ("/bin/sleep", "1000")
 RW = {"root": {"readonly": False}}
@@ -97,7 +97,7 @@ def test_the_pidfd_goes_to_the_receiver(container, work):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
-        server.settimeout(10)
+        server.settimeout(patience(10))
         one = container(note(pidfd_receiver=path), args=SLEEP).create()
         peer, _ = server.accept()
         with peer:

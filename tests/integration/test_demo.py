@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from .host import patience
 from .runtime import default_command
 
 
@@ -19,7 +20,7 @@ def report(work):
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=patience(60),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return {line[2:26].strip(): line[26:].strip() for line in done.stdout.splitlines() if line.startswith("  ")}

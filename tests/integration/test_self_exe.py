@@ -17,6 +17,8 @@ from pyoci.errors import SyscallError
 from pyoci.kernel.mount import AT_EMPTY_PATH, MOUNT_ATTR_RDONLY, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE, mount_setattr
 from pyoci.kernel.syscall import call
 
+from .host import patience
+
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAUNCHER = os.path.join(REPOSITORY, "pyoci", "launcher")
 PAYLOAD = b"#!/bin/sh\necho overwritten\n"
@@ -99,7 +101,7 @@ class Stage:
 
     def go_on(self):
         """Let it become its program; the status of that."""
-        self.process.communicate(b"x", timeout=20)
+        self.process.communicate(b"x", timeout=patience(20))
         return self.process.returncode
 
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from .host import is_connecting, read, until
+from .host import is_connecting, patience, read, until
 
 TTY = {"process": {"terminal": True}}
 
@@ -260,7 +260,7 @@ def test_the_terminal_carries_bytes_and_size(container, console):
     one.start()
     os.write(master, b"hello\n")
     data = b""
-    end = time.monotonic() + 10
+    end = time.monotonic() + patience(10)
     while b"got hello" not in data and time.monotonic() < end:
         data += os.read(master, 4096)
     assert b"got hello" in data
@@ -328,7 +328,7 @@ def test_a_pidfd_is_sent_on_request(container, work):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen()
-        server.settimeout(10)
+        server.settimeout(patience(10))
         one = container().create("--pidfd-socket", path)
         peer, _ = server.accept()
         with peer:

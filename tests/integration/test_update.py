@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from . import host
 from .host import read, write
+from .runtime import Runtime
 
 SLEEP = ["/bin/sleep", "1000"]
 MIB = 1 << 20
@@ -214,6 +216,19 @@ def test_mistakes_of_a_person(one, pyoci, work):
     pyoci("update", "--kernel-memory", "5m", one.id).ok()
 
 
+def updated_by_runc(pyoci, container, flags):
+    """A container like `one`, by runc."""
+    runc = shutil.which("runc") or "/usr/sbin/runc"
+    if not os.path.exists(runc):
+        pytest.skip("runc is not installed")
+    other = container({"linux": {"resources": BASE}}, args=SLEEP)
+    other.runtime = Runtime(pyoci.work, [runc])
+    other.runtime.root = pyoci.work + "/runc-state"
+    other.create().start()
+    other.runtime("update", *flags, other.id).ok()
+    return other
+
+
 @pytest.mark.parametrize(
     "flags",
     [
@@ -230,70 +245,9 @@ def test_mistakes_of_a_person(one, pyoci, work):
 )
 def test_the_files_are_as_after_runc(one, pyoci, value, container, flags):
     """Differential: the same bundle, the same update, the same files."""
-    import shutil
-
-    runc = shutil.which("runc") or "/usr/sbin/runc"
-    if not os.path.exists(runc):
-        pytest.skip("runc is not installed")
-    from .runtime import Runtime
-
     pyoci("update", *flags, one.id).ok()
     ours = snapshot(value, one)
-    peer = Runtime(pyoci.work, [runc])
-    peer.root = pyoci.work + "/runc-state"
-    other = container({"linux": {"resources": BASE}}, args=SLEEP)
-    other.runtime = peer
-    other.create().start()
-    peer("update", *flags, other.id).ok()
+    other = updated_by_runc(pyoci, container, flags)
     assert snapshot(value, other) == ours
     other.end()
     other.delete().ok()
-
-
-# ---- version 2 ----
-
-
-@pytest.fixture
-def on_version_2(container):
-    host.requires("cgroup2")
-    edits = {"linux": {"resources": {"memory": {"limit": 64 * MIB}, "pids": {"limit": 30}}}}
-    return (
-        container(edits, args=["/bin/probe", "--only", "none", "--print", "--alloc", "20", "--pause"])
-        .create()
-        .start()
-    )
-
-
-def test_files_of_version_2(on_version_2, pyoci):
-    """R-127, R-128."""
-    place = host.cgroup_of(on_version_2.pid)
-    flags = ["--memory", "80m", "--memory-swap", "90m", "--pids-limit", "9", "--cpu-share", "1024"]
-    pyoci("update", *flags, "--cpu-quota", "20000", on_version_2.id).ok()
-    expected = {"memory.max": 80 * MIB, "memory.swap.max": 10 * MIB, "pids.max": 9, "cpu.weight": 100}
-    for file, number in expected.items():
-        if os.path.exists(place + "/" + file):
-            assert read(place + "/" + file).strip() == str(number), file
-    assert read(place + "/cpu.max").split() == ["20000", "100000"]
-
-
-def test_a_limit_below_the_usage_is_refused_when_asked_for(on_version_2, pyoci, work):
-    """R-130."""
-    place = host.cgroup_of(on_version_2.pid)
-    host.until(lambda: int(read(place + "/memory.current")) > 20 * MIB)
-    write(work + "/r", json.dumps({"memory": {"limit": 8 * MIB, "checkBeforeUpdate": True}, "pids": {"limit": 7}}))
-    pyoci("update", "-r", work + "/r", on_version_2.id).failed("usage")
-    assert read(place + "/memory.max").strip() == str(64 * MIB)
-    assert read(place + "/pids.max").strip() == "30"
-    assert on_version_2.status() == "running"
-
-
-def test_unified_keys(on_version_2, pyoci, work):
-    """R-131; on version 1 they are refused (test_a_refused_value_sets_everything_back)."""
-    place = host.cgroup_of(on_version_2.pid)
-    write(work + "/r", json.dumps({"unified": {"memory.high": str(50 * MIB), "pids.max": "21"}}))
-    pyoci("update", "-r", work + "/r", on_version_2.id).ok()
-    assert read(place + "/memory.high").strip() == str(50 * MIB)
-    assert read(place + "/pids.max").strip() == "21"
-    write(work + "/r", json.dumps({"unified": {"memory.high": "max", "pids.max": "nonsense"}}))
-    pyoci("update", "-r", work + "/r", on_version_2.id).failed("pids.max")
-    assert read(place + "/memory.high").strip() == str(50 * MIB), "set back"

@@ -337,6 +337,26 @@ os.waitpid(pid, 0)
     assert told(bare, code.replace("clone3(0)", "os.fork(), -1")) == '"child"'
 
 
+def test_a_child_may_have_children(bare):
+    """A hook that runs in the container's namespaces: what the child may not load does not disturb its fork."""
+    code = """
+import termios
+from pyoci.kernel.process import clone3
+pid, pidfd = clone3(0)
+if pid == 0:
+    os.dup2(1, 2)
+    inner = os.fork()
+    if inner == 0:
+        os.write(1, b"grandchild")
+        os._exit(0)
+    os.waitpid(inner, 0)
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+    assert told(bare, code) == "grandchild"
+    assert told(bare, code.replace("os.dup2", "sys.meta_path.clear(); os.dup2")) == "grandchild"
+
+
 def test_a_child_loads_nothing_itself(bare):
     """Not even before it has frozen all imports: it may have joined a mount namespace that is not the host's."""
     code = """

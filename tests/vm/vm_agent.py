@@ -345,6 +345,7 @@ def serve(systemd):
     for word in read("/proc/cmdline").split():
         if word.startswith("lab.user=") and systemd:
             wait_systemd_user(pwd.getpwnam(word[9:]).pw_uid)
+    subprocess.run(["modprobe", "fuse"])  # where udevd runs, whoever opens /dev/fuse loads it
     os.sync()
     port.send(b"R")
     while True:
