@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # What users install, not the source tree: one file of modules, an interpreter of its own.
 RUNTIME ?= $(CURDIR)/build/installed/bin/pyoci
 RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
-INSTALL_INPUTS := pyproject.toml pyoci/boot.py $(wildcard pyoci/launcher/*)
+INSTALL_INPUTS := pyproject.toml pyoci/boot.py pyoci/core.py pyoci/snapshot.py $(wildcard pyoci/launcher/*)
 
 .PHONY: help demo test test-clients check conformance installed bench test-vm tables format clean
 

@@ -10,6 +10,10 @@ import marshal
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pyoci.snapshot import Snapshot
+
 SOURCE = ""  # an editable installation has the path of the source tree here
 
 
@@ -36,25 +40,25 @@ def package_directory() -> str:
     os._exit(1)
 
 
-def use_snapshot(directory: str) -> None:
+def use_snapshot(directory: str, path: str = "") -> "Snapshot | None":
     """Import the package from its one file, when it is for this interpreter (see pyoci/snapshot.py)."""
     try:
-        file = os.open(directory + "/pyoci/snapshot.bin", os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(path or directory + "/pyoci/snapshot.bin", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return
+        return None
     if file <= 2:  # a standard stream is closed, and nothing may take its place
         os.close(file)
-        return
-    head = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
-    start = os.read(file, len(head) + 16)
-    if not start.startswith(head):
+        return None
+    kind = ("pyoci snapshot 3 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
+    head = os.read(file, len(kind) + 32)  # a digest of the code and the length of the index follow, 16 digits each
+    if not head.startswith(kind):
         os.close(file)
-        return
-    length = int(start[len(head) :], 16)
+        return None
+    length = int(head[-16:], 16)
     code, modules, orders = marshal.loads(os.read(file, length))  # noqa: S302  (our own file, beside our own code)
     namespace = {"__name__": "pyoci.snapshot"}
     exec(code, namespace)  # noqa: S102
-    namespace["install"](directory, file, modules, orders)  # type: ignore[operator]
+    return namespace["install"](directory, file, head, modules, orders)  # type: ignore[operator, no-any-return]
 
 
 def begin(directory: str) -> None:
@@ -65,7 +69,7 @@ def begin(directory: str) -> None:
     sys.dont_write_bytecode = not SOURCE
     sys.path.append(directory)
     try:
-        if not SOURCE:
+        if not SOURCE and "pyoci.startup" not in sys.modules:  # it is part of an image
             use_snapshot(directory)
         from pyoci import startup
     except Exception as error:

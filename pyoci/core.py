@@ -3,6 +3,9 @@
 Compiled into pyoci/launcher/interpreter.c together with pyoci/boot.py, and run as __main__.  Until somebody needs
 more there are built-in and frozen modules only: no search path, no `open`, no streams, no codecs but UTF-8, ASCII
 and Latin-1, which are part of str and bytes.  What is missing comes with `Rest`.
+
+Where the interpreter's image is made (docs/adr/0015-image.md), all this ends before the first step that depends on
+the call: `_pyoci.resume`, in each process that is started from the image, takes it from there.
 """
 
 import _codecs
@@ -20,13 +23,26 @@ if TYPE_CHECKING:
     from codecs import CodecInfo
     from collections.abc import Sequence
     from types import ModuleType
+    from typing import Any
 
-# Extension modules that the hot path needs and that some builds of Python keep in files of their own.
-EXTENSIONS = ("_json", "_socket", "_struct", "fcntl", "grp", "math", "pwd", "select")
+    from pyoci.snapshot import Snapshot
+
+# Extension modules that the hot path needs and that some builds of Python keep in files of their own; and those of
+# them that a child may need after its clone.
+EXTENSIONS = ("_json", "_sha256", "_socket", "_struct", "fcntl", "grp", "math", "pwd", "select", "termios")
+FOR_CHILDREN = ("_json", "_socket", "_struct", "fcntl", "select")
 
 
 class Extensions:
-    """An import finder and loader for those of EXTENSIONS that are files."""
+    """An import finder and loader for those of EXTENSIONS that are files.
+
+    The image holds none of them, but a PutOff for each; `known` has the constants in them, and None for the rest.
+    """
+
+    def __init__(self, known: "dict[str, dict[str, Any]] | None" = None) -> None:
+        self.known = known
+        self.put_off: set[str] = set()
+        self.is_closed = False
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -43,11 +59,62 @@ class Extensions:
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
         """Load the file."""
+        if self.known is not None:
+            self.put_off.add(spec.name)
+            return PutOff(self, spec.name)
         return _imp.create_dynamic(spec)
 
     def exec_module(self, module: "ModuleType") -> None:
         """Initialise it."""
-        _imp.exec_dynamic(module)
+        if self.known is None:
+            _imp.exec_dynamic(module)
+
+    def load(self, name: str) -> "ModuleType":
+        """The module, of which all is there now; where nothing may be imported any more, ModuleNotFoundError."""
+        module = sys.modules[name]
+        if name in self.put_off:
+            if self.is_closed or self not in sys.meta_path:  # init/freeze.py
+                raise ModuleNotFoundError("No module named %r" % name, name=name)
+            spec = ModuleSpec(name, self, origin=_pyoci.DYNLOAD + "/" + name + _pyoci.SUFFIX)  # type: ignore[arg-type]
+            real = _imp.create_dynamic(spec)
+            _imp.exec_dynamic(real)
+            sys.modules[name] = module  # some initialise themselves by the old rules, and stand there now
+            self.put_off.remove(name)
+            module.__dict__.update(real.__dict__)
+        return module
+
+    def load_all(self) -> None:
+        """Put nothing off any longer."""
+        for name in [*self.put_off]:
+            self.load(name)
+
+    def load_for_child(self) -> None:
+        """Load what a child may need that cannot load anything."""
+        for name in FOR_CHILDREN:
+            if name in self.put_off:
+                self.load(name)
+
+    def close(self) -> None:
+        """In the child: load nothing any more."""
+        self.is_closed = True
+
+
+class PutOff(type(sys)):  # type: ignore[misc]
+    """An extension module that is loaded when something of it is asked for, or called."""
+
+    def __init__(self, extensions: Extensions, name: str) -> None:
+        super().__init__(name)
+        self.__dict__["_extensions"] = extensions
+
+    def __getattr__(self, name: str) -> object:
+        extensions, own = self.__dict__["_extensions"], self.__dict__["__name__"]
+        if extensions.known is None:
+            if own in extensions.put_off:
+                return getattr(extensions.load(own), name)
+        elif name in extensions.known[own]:
+            constant = extensions.known[own][name]
+            return _pyoci.late(own, name) if constant is None else constant
+        raise AttributeError("module %r has no attribute %r" % (own, name))
 
 
 class Codecs:
@@ -78,6 +145,7 @@ class Rest:
 
     def __init__(self) -> None:
         self.directory = ""
+        self.is_for_image = bool(_pyoci.IMAGE)  # which ends here: paths and streams are those of a process
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
@@ -92,7 +160,11 @@ class Rest:
 
     def finish(self) -> None:
         """Have paths, codecs and streams from now on."""
+        if self.is_for_image:
+            raise SystemError("a module in the snapshot needs files of the standard library")
         if self in sys.meta_path:
+            if "time" in sys.modules:
+                sys.modules["time"].tzset()  # an image has the zone of the machine where it was made
             sys.meta_path.remove(self)
             del builtins.open
             argv = sys.argv
@@ -171,15 +243,16 @@ def import_os() -> None:
     del sys.modules["_collections_abc"]
 
 
-def run() -> None:
-    """Run pyoci.boot's steps, and the command, which ends the process."""
+def prepare(extensions: Extensions) -> Rest:
+    """All that every process needs."""
     import_os()
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, _signal.SIG_IGN)  # as every Python does: a lost reader is an error, not an end
     sys._xoptions = {"pyoci": True}
     sys.executable = _pyoci.PYTHON
     rest = Rest()
-    sys.meta_path += [Extensions(), rest]
+    sys.meta_path += [extensions, rest]
+    _pyoci.load_for_child, _pyoci.close = extensions.load_for_child, extensions.close
     Codecs(rest)
 
     def open_later(*arguments: object, **more: object) -> object:
@@ -189,11 +262,91 @@ def run() -> None:
         return builtins.open(*arguments, **more)  # type: ignore[call-overload]
 
     builtins.open = open_later  # type: ignore[assignment]
+    return rest
+
+
+def load_boot() -> "ModuleType":
+    """pyoci/boot.py, which is not yet told where it lies."""
     boot = type(sys)("pyoci_boot")
-    boot.__file__ = sys.argv[0]
     exec(_pyoci.BOOT, boot.__dict__)  # noqa: S102  (our own code)
+    return boot
+
+
+def begin(boot: "ModuleType", rest: Rest, snapshot: "Snapshot | None" = None) -> None:
+    """Run boot.py's steps, and the command, which ends the process."""
+    boot.__file__ = sys.argv[0]
     rest.directory = boot.package_directory()
+    if snapshot:
+        snapshot.directory = rest.directory
     boot.begin(rest.directory)
+
+
+def sources_of(boot: "ModuleType") -> "list[str]":
+    """The files that the image was made of, where they may be edited; none but in an editable installation."""
+    if not boot.SOURCE:
+        return []
+    ours = [module for name, module in sys.modules.items() if name.partition(".")[0] == "pyoci"]
+    names = [module.__file__ for module in ours] + ["/pyoci/core.py", "/pyoci/boot.py", "/pyoci/snapshot.py"]
+    return [boot.SOURCE + name for name in names]
+
+
+def identity(path: str) -> "tuple[int, int, int]":
+    """What changes when somebody edits the file, or puts another into its place."""
+    status = posix.stat(path)
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def make_image() -> None:
+    """Do all that can be done before the call is known; sys.argv: the image, the snapshot, what extensions have."""
+    import gc
+    import marshal
+    import os
+
+    def read(path: str) -> bytes:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(file, os.fstat(file).st_size)
+        finally:
+            os.close(file)
+
+    gc.disable()
+    extensions = Extensions(marshal.loads(read(sys.argv[2])))  # noqa: S302  (written by build_interpreter.py)
+    rest = prepare(extensions)
+    boot = load_boot()
+    snapshot = boot.use_snapshot("", sys.argv[1])
+    snapshot.preload()
+
+    def resume() -> None:
+        """In each process that is started from the image."""
+        begin(boot, rest, snapshot)
+
+    sources = {path: identity(path) for path in sources_of(boot)}
+
+    def is_current() -> bool:
+        """False when a source file of an editable installation is not what it was."""
+        try:
+            return all(identity(path) == known for path, known in sources.items())
+        except OSError:
+            return False
+
+    rest.is_for_image = False
+    _pyoci.resume = resume
+    _pyoci.is_current = is_current
+    _pyoci.load = extensions.load
+    os.register_at_fork(before=extensions.load_all)
+    extensions.known = None
+    sys.argv.clear()  # paths of the build
+    sys.executable = _pyoci.PYTHON = ""
+    gc.collect()
+    gc.freeze()
+
+
+def run() -> None:
+    """Begin, here or when the image is executed."""
+    if _pyoci.IMAGE:
+        make_image()
+    else:
+        begin(load_boot(), prepare(Extensions()))
 
 
 run()

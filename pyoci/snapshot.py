@@ -34,12 +34,12 @@ class Snapshot:
     their names, which takes a third less time than one by one.
     """
 
-    def __init__(self, directory: str, file: int, modules: Modules, orders: Orders) -> None:
+    def __init__(self, directory: str, file: int, head: bytes, modules: Modules, orders: Orders) -> None:
         self.directory = directory
         self.modules = modules
         self.orders = orders
         self._file = file
-        self._identity = _identity(file)
+        self._head = head  # has a digest of all that follows
         self._codes: dict[str, CodeType] = {}
 
     def find_spec(
@@ -48,6 +48,7 @@ class Snapshot:
         """A spec for a module of ours, after everything it needs has been loaded."""
         entry = self.modules.get(name)
         if entry is None:
+            self._leave_to_others(name, path)
             return None
         if name in self.orders:
             for needed, is_package, code in self._read(*self.orders.pop(name)):
@@ -60,12 +61,18 @@ class Snapshot:
         if name not in self._codes:
             code = self._read(*entry[1:])
             if code is None:
+                self._leave_to_others(name, path)
                 return None
             self._codes[name] = code
         spec = ModuleSpec(name, self, origin=self._path(name, entry[0]), is_package=entry[0])  # type: ignore[arg-type]
         if entry[0]:
             spec.submodule_search_locations = [os.path.dirname(self._path(name, True))]
         return spec
+
+    def _leave_to_others(self, name: str, path: "Sequence[str] | None") -> None:
+        """It is in a file of its own: say where, which was not known when an image was made."""
+        if path and name.startswith("pyoci."):
+            path[:] = [self.directory + "/" + name.rpartition(".")[0].replace(".", "/")]  # type: ignore[index]
 
     def create_module(self, spec: "ModuleSpec") -> None:
         """The default will do."""
@@ -75,6 +82,17 @@ class Snapshot:
         name = module.__name__
         module.__file__ = self._path(name, self.modules[name][0])
         exec(self._codes.pop(name), module.__dict__)  # noqa: S102  (an importer's work)
+
+    def preload(self) -> None:
+        """Load all modules; where they will lie is not known yet."""
+        pieces = [self._read(*order) for order in self.orders.values()]
+        pieces.append([(name, entry[0], self._read(*entry[1:])) for name, entry in self.modules.items()])
+        self.orders.clear()
+        for piece in pieces:
+            for name, is_package, code in piece:
+                if name not in sys.modules:
+                    self._load(name, is_package, code)
+        self.close()
 
     def close(self) -> None:
         """Let go of the file; it is opened again when something is missing."""
@@ -91,7 +109,7 @@ class Snapshot:
         except OSError:
             return None
         try:
-            if _identity(file) != self._identity:
+            if os.read(file, len(self._head)) != self._head:
                 return None
             return marshal.loads(os.pread(file, length, offset))  # noqa: S302  (our own file)
         finally:
@@ -123,11 +141,8 @@ class Snapshot:
         return self.directory + "/" + name.replace(".", "/") + ("/__init__.py" if is_package else ".py")
 
 
-def _identity(file: int) -> "tuple[int, int, int]":
-    status = os.fstat(file)
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def install(directory: str, file: int, modules: Modules, orders: Orders) -> None:
+def install(directory: str, file: int, head: bytes, modules: Modules, orders: Orders) -> Snapshot:
     """Import from the snapshot, open as `file`, from now on; `directory` is the one that holds the package."""
-    sys.meta_path.insert(0, Snapshot(directory, file, modules, orders))
+    snapshot = Snapshot(directory, file, head, modules, orders)
+    sys.meta_path.insert(0, snapshot)
+    return snapshot

@@ -3,7 +3,7 @@
 import _signal
 import _socket
 import os
-from _struct import calcsize, pack, unpack_from
+from _struct import pack, unpack_from
 from errno import ENOENT
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 
@@ -27,7 +27,7 @@ _SOCKET = 3  # the socket's number in criu
 FIRST_INHERITED = 4
 _ABOVE = 64
 _LARGEST = 1 << 16
-_INT = calcsize("=i")
+_INT = 4  # bytes
 
 
 class Criu:

@@ -53,7 +53,7 @@ End of file without FAILED means that the child died.  The start socket speaks t
 
 import _socket
 import os
-from _struct import calcsize, pack, unpack_from
+from _struct import pack, unpack_from
 
 from pyoci.config.json_text import dump, parse
 
@@ -82,7 +82,7 @@ CLOSED = b""
 
 _LARGEST = 65536
 MOST_DESCRIPTORS = 32
-_INT = calcsize("=i")
+_INT = 4  # bytes
 
 
 class Channel:

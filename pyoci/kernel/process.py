@@ -1,5 +1,6 @@
 """Processes, namespaces, credentials and limits: one function per system call."""
 
+import sys
 from _struct import pack, unpack
 
 from pyoci.kernel.syscall import address_of, address_of_buffer, buffer, call
@@ -47,6 +48,11 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     RCU grace period that moving it afterwards costs.  With CLONE_PARENT the child becomes a sibling.  There
     must be one thread only: Python's own fork hooks do not run.
     """
+    own = sys.modules.get(
+        "_pyoci"
+    )  # an image: the child must not load an extension module that was put off (ADR 0015)
+    if own:
+        own.load_for_child()
     pidfd = buffer(4)
     if cgroup_fd >= 0:
         flags |= CLONE_INTO_CGROUP
@@ -55,6 +61,8 @@ def clone3(flags: int, *, cgroup_fd: int = -1) -> tuple[int, int]:
     arguments = pack("=11Q", flags | CLONE_PIDFD, address, 0, 0, exit_signal, 0, 0, 0, 0, 0, max(cgroup_fd, 0))
     pid = call("clone3", arguments, len(arguments))
     if pid == 0:
+        if own:
+            own.close()
         return 0, -1
     return pid, int.from_bytes(pidfd.raw, "little")
 

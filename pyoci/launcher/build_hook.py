@@ -44,14 +44,14 @@ class LauncherHook(BuildHookInterface[Any]):
             shutil.copyfile(f"{launcher}/launcher.sh", command)
         os.chmod(command, 0o755)
         build_data["shared_scripts"].update({command: "pyoci", boot: "pyoci-boot"})
+        snapshot = os.path.join(self.scratch, "snapshot.bin")
+        write_snapshot(self.root, snapshot)
         if version != "editable":
-            snapshot = os.path.join(self.scratch, "snapshot.bin")
-            write_snapshot(self.root, snapshot)
             build_data["force_include"][snapshot] = "pyoci/snapshot.bin"
-            interpreter = os.path.join(self.scratch, "pyoci-interpreter")
-            if "tag" in build_data and build_interpreter(self.root, snapshot, interpreter):
-                build_data["shared_scripts"][interpreter] = "pyoci-interpreter"
-                build_data["tag"] = build_data["tag"].replace("py3", "cp%d%d" % sys.version_info[:2], 1)
+        interpreter = os.path.join(self.scratch, "pyoci-interpreter")
+        if "tag" in build_data and build_interpreter(self.root, snapshot, interpreter, boot):
+            build_data["shared_scripts"][interpreter] = "pyoci-interpreter"
+            build_data["tag"] = build_data["tag"].replace("py3", "cp%d%d" % sys.version_info[:2], 1)
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what initialize made; the wheel is written."""
@@ -76,13 +76,13 @@ def write_snapshot(root: str, target: str) -> None:
     subprocess.run([sys.executable, "-I", "-S", "-X", "no_debug_ranges", maker, root, target], check=True)
 
 
-def build_interpreter(root: str, snapshot: str, target: str) -> bool:
+def build_interpreter(root: str, snapshot: str, target: str, boot: str) -> bool:
     """Build the interpreter of pyoci's own; False where it cannot be, or PYOCI_INTERPRETER=none says not to."""
     if os.environ.get("PYOCI_INTERPRETER") == "none":
         return False
     builder = os.path.join(root, "pyoci", "launcher", "build_interpreter.py")
     done = subprocess.run(
-        [sys.executable, "-I", "-X", "no_debug_ranges", builder, root, snapshot, target], check=False
+        [sys.executable, "-I", "-X", "no_debug_ranges", builder, root, snapshot, target, boot], check=False
     )
     return done.returncode == 0
 

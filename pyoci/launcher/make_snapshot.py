@@ -7,11 +7,13 @@ modules are noted as they finish.
 import marshal
 import os
 import sys
+from hashlib import sha256
 from importlib.machinery import ModuleSpec
 from types import CodeType, ModuleType
 from typing import Any
 
-# Loaded after a mistake, once in a profile's life or for a person only: their own files will do.
+# Loaded after a mistake, once in a profile's life or for a person only: their own files will do.  Everything that
+# needs files of the standard library to be imported is among them; of the others an image can be made.
 LEFT_OUT = frozenset(
     "pyoci." + name
     for name in (
@@ -22,6 +24,7 @@ LEFT_OUT = frozenset(
         "cli.version",
         "config.advice",
         "config.compile",
+        "config.compile_schema",
         "config.host_check",
         "config.positions",
         "config.report",
@@ -36,6 +39,7 @@ LEFT_OUT = frozenset(
         "criu.process",
         "criu.streams",
         "criu.wire",
+        "core",
         "default_spec",
         "demo",
         "protect",
@@ -55,8 +59,9 @@ LEFT_OUT = frozenset(
 )
 HOT = ("create", "delete", "exec", "features", "kill", "list", "pause", "resume", "run", "start", "state")
 FIRST = ("pyoci.startup", "pyoci.cli.main")
-# Code objects are for one interpreter only; boot.py compares.  The index's length follows: 16 hexadecimal digits.
-HEAD = ("pyoci snapshot 2 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
+# Code objects are for one interpreter only; boot.py compares.  A digest of the code and the index's length follow,
+# 16 hexadecimal digits each.
+HEAD = ("pyoci snapshot 3 %s %x " % (sys.implementation.cache_tag, sys.hexversion)).encode()
 
 
 class Recorder:
@@ -150,10 +155,11 @@ def make(tree: str) -> bytes:
 
     # The offsets stand in the index, and the index's length moves them; its numbers have a fixed width.
     length = len(index(0))
-    packed = index(len(HEAD) + 16 + length)
+    packed = index(len(HEAD) + 32 + length)
     if len(packed) != length:
         raise ValueError("the index changed its length")
-    return HEAD + b"%016x" % length + packed + b"".join(bodies.values()) + b"".join(pieces.values())
+    rest = packed + b"".join(bodies.values()) + b"".join(pieces.values())
+    return HEAD + sha256(rest).hexdigest()[:16].encode() + b"%016x" % length + rest
 
 
 if __name__ == "__main__":
