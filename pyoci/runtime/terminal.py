@@ -34,6 +34,16 @@ def send_console(path: str, pty_fd: int) -> None:
         ) from None
 
 
+def plain_lines(pty_fd: int) -> None:
+    """Let a line end as the program ended it: a file or a pipe that takes the output wants no carriage returns.
+
+    A terminal does want them, and gets them from this pty, as the caller's own terminal is raw.
+    """
+    settings = termios.tcgetattr(pty_fd)
+    settings[1] &= ~termios.ONLCR
+    termios.tcsetattr(pty_fd, termios.TCSANOW, settings)
+
+
 class Relay:
     """Bytes between the caller's terminal, which is put in raw mode, and the container's pty."""
 
@@ -48,6 +58,8 @@ class Relay:
         """Take the pty; from here to `close` the caller's terminal is raw."""
         self.pty_fd = pty_fd
         os.set_blocking(pty_fd, False)
+        if not os.isatty(1):
+            plain_lines(pty_fd)
         self.resize()
         _signal.signal(_signal.SIGWINCH, lambda number, frame: self.resize())
         self.saved = termios.tcgetattr(self.terminal_fd)

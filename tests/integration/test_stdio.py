@@ -410,3 +410,23 @@ def test_foreground_terminal_copies_both_ways(pyoci, container):
     os.close(master)
     os.close(slave)
     one.gone = True
+
+
+@pytest.mark.parametrize("into", ["pipe", "terminal"])
+def test_line_ends_of_a_foreground_terminal(pyoci, container, into):
+    """R-096: a pipe gets the lines as the program wrote them, a terminal gets the carriage returns that it needs."""
+    master, slave = os.openpty()
+    reader, writer = os.pipe()
+    one = container(TTY, args=["/bin/probe", "--only", "tty"])
+    process = pyoci.spawn(
+        "run", "--bundle", one.bundle.path, one.id, stdin=slave, stdout=writer if into == "pipe" else slave,
+        stderr=slave, start_new_session=True,
+    )  # fmt: skip
+    os.close(writer)
+    assert process.wait().code == 0
+    data = os.read(reader if into == "pipe" else master, 65536)
+    for fd in (master, slave, reader):
+        os.close(fd)
+    assert data.count(b"\n") >= 1
+    assert data.count(b"\r\n") == (0 if into == "pipe" else data.count(b"\n"))
+    one.gone = True
