@@ -7,7 +7,7 @@ RUNTIME ?= $(CURDIR)/build/installed/bin/pyoci
 RUNTIMES ?= --runtime "$(RUNTIME)" --runtime runc --runtime crun
 INSTALL_INPUTS := pyproject.toml pyoci/boot.py pyoci/core.py pyoci/snapshot.py $(wildcard pyoci/launcher/*)
 
-.PHONY: help demo test test-clients check check-files check-rooms check-style check-types conformance installed bench \
+.PHONY: help demo test test-clients check check-files check-rooms check-style check-types conformance conformance-ordinary installed bench \
         test-vm tables format clean
 
 help:
@@ -42,12 +42,14 @@ check-rooms:
 check-files:
 	$(BIN)/python -m pytest -q $(wildcard tests/unit/test_*.py)
 
-# The three parts all run, whatever the first says; pytest comes last.
+# The parts all run, whatever the first says; pytest comes last.  The conformance suite runs with both interpreters,
+# pyoci's own and the ordinary one.
 test: $(VENV)/.tools
 	tests/prepare packages
 	tests/prepare host
 	@status=0; \
 	$(MAKE) --no-print-directory conformance RUNTIMES='--runtime "$(RUNTIME)"' || status=1; \
+	$(MAKE) --no-print-directory conformance-ordinary || status=1; \
 	$(BIN)/python -m pytest tests/unit tests/integration tests/differential || status=1; \
 	exit $$status
 
@@ -60,6 +62,12 @@ test-clients: $(VENV)/.tools
 
 conformance: installed
 	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet $(RUNTIMES); \
+	else echo 'conformance: skipped, needs root'; fi
+
+conformance-ordinary:
+	tests/prepare venv build/ordinary
+	PYOCI_INTERPRETER=none build/ordinary/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall .
+	@if [ "$$(id -u)" = 0 ]; then conformance/run --quiet --runtime "$(CURDIR)/build/ordinary/bin/pyoci"; \
 	else echo 'conformance: skipped, needs root'; fi
 
 bench: installed $(VENV)/.installed
