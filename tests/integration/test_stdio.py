@@ -414,7 +414,7 @@ def test_foreground_terminal_copies_both_ways(pyoci, container):
 
 @pytest.mark.parametrize("into", ["pipe", "terminal"])
 def test_line_ends_of_a_foreground_terminal(pyoci, container, into):
-    """R-096: a pipe gets the lines as the program wrote them, a terminal gets the carriage returns that it needs."""
+    """R-096: a pipe gets the lines as the program wrote them, a terminal gets carriage returns."""
     master, slave = os.openpty()
     reader, writer = os.pipe()
     one = container(TTY, args=["/bin/probe", "--only", "tty"])
