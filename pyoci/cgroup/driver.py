@@ -292,11 +292,14 @@ class Cgroup:
         """The container's sub-cgroup `sub`, which must exist, for `exec --cgroup`.
 
         With `controllers` only their hierarchies are meant, the others stay at the container's own directory
-        (version 1).  `..` never leads above the container.  Raises OperationError.
+        (version 1).  Raises OperationError.
         """
-        inside = os.path.normpath("/" + sub.lstrip("/"))
-        if inside.lstrip("/") == "":
+        inside = os.path.normpath(sub.lstrip("/") or ".")
+        if inside == ".":
             return self
+        if inside.partition("/")[0] == "..":
+            raise OperationError("%s is not a sub cgroup path: it leads out of the container's" % sub)
+        inside = "/" + inside
         unknown = [name for name in controllers if not any(name in x.controllers for x in self.directories)]
         if unknown:
             raise OperationError("unknown controller %s in cgroup options" % ", ".join(unknown))

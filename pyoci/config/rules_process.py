@@ -66,7 +66,8 @@ def _scheduler(process: "Process", at: str, found: list[Fault]) -> None:
         found.append(Fault(at + ".priority", "%s has no priority" % policy, "leave priority out"))
     nice = scheduler.get("nice", 0)
     if nice and policy not in ("SCHED_OTHER", "SCHED_BATCH"):
-        found.append(Fault(at + ".nice", "%s has no nice value" % policy, "leave nice out"))
+        message = "%s has no nice value: the kernel takes it and makes nothing of it" % policy
+        found.append(Fault(at + ".nice", message, "leave nice out", "warning"))
     budget, deadline, period = (scheduler.get(key, 0) for key in ("runtime", "deadline", "period"))
     if policy != "SCHED_DEADLINE":
         for key in ("runtime", "deadline", "period"):

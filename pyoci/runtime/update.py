@@ -138,12 +138,17 @@ def to_write(saved: "Resources", changes: "Resources") -> "Resources":
         if any(values.get(key) for key in together):
             old: dict[str, Any] = saved.get(section, {})  # type: ignore[assignment]
             for key in together:
-                if not values.get(key) and old.get(key):
+                if not values.get(key) and old.get(key) and not _is_set(key, values):
                     values[key] = old[key]
         if section == "memory":
             _lift_swap(values, new)
         result[section] = values
     return result  # type: ignore[return-value]
+
+
+def _is_set(key: str, values: "dict[str, Any]") -> bool:
+    """Whether the key is there and its 0 means 0: of all but burst it means "as it is"."""
+    return key == "burst" and key in values
 
 
 def _lift_swap(values: "dict[str, Any]", new: "dict[str, Any]") -> None:
@@ -160,7 +165,7 @@ def merged(saved: "Resources", changes: "Resources") -> "Resources":
             continue
         old = result.get(section)
         if isinstance(new, dict) and isinstance(old, dict):
-            values = {**old, **{key: value for key, value in new.items() if value not in (0, "")}}
+            values = {**old, **{key: value for key, value in new.items() if value not in (0, "") or key == "burst"}}
         else:
             values = new  # type: ignore[assignment]
         if section == "memory":

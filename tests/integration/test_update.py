@@ -88,6 +88,17 @@ def test_each_flag_reaches_its_file(one, pyoci, value, flags, file, text):
     assert one.status() == "running"
 
 
+def test_a_burst_is_kept_and_taken_back(one, pyoci, value):
+    """A later update of something else keeps it; 0 is a value of it like any other, as with runc."""
+    pyoci("update", "--cpu-period", "900000", "--cpu-quota", "600000", "--cpu-burst", "500000", one.id).ok()
+    pyoci("update", "--cpu-quota", "700000", one.id).ok()
+    assert value(one, "cpu.cfs_burst_us") == "500000"
+    pyoci("update", "--cpu-period", "800000", "--cpu-burst", "0", one.id).ok()
+    assert value(one, "cpu.cfs_burst_us") == "0"
+    pyoci("update", "--cpu-quota", "600000", one.id).ok()
+    assert value(one, "cpu.cfs_burst_us") == "0"
+
+
 def test_no_memory_limit_means_no_swap_limit(one, pyoci, value):
     """R-128."""
     pyoci("update", "--memory", "-1", one.id).ok()

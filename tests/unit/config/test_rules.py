@@ -93,7 +93,6 @@ REFUSED = [
     (process(rlimits=[{"type": "RLIMIT_AS", "soft": 1, "hard": 1}] * 2), ".process.rlimits[1].type", "listed twice"),
     (process(scheduler={"policy": "SCHED_OTHER", "priority": 1}), ".process.scheduler.priority", "no priority"),
     (process(scheduler={"policy": "SCHED_FIFO"}), ".process.scheduler", "needs a priority"),
-    (process(scheduler={"policy": "SCHED_RR", "priority": 1, "nice": 5}), ".process.scheduler.nice", "no nice value"),
     (process(scheduler={"policy": "SCHED_BATCH", "runtime": 5}), ".process.scheduler.runtime", "no runtime"),
     (process(scheduler={"policy": "SCHED_DEADLINE", "runtime": 5, "deadline": 4}), ".process.scheduler", "runtime <= deadline"),
     (process(terminal=True, consoleSize={"height": 70000, "width": 1}), ".process.consoleSize", "no terminal"),
@@ -232,6 +231,11 @@ REFUSED = [
 ]  # fmt: skip
 
 WARNED = [
+    (
+        process(scheduler={"policy": "SCHED_RR", "priority": 1, "nice": 5}),
+        ".process.scheduler.nice",
+        "no nice value",
+    ),
     (lambda config: config.update(ociVersion="1.4.0"), ".ociVersion", "newer"),
     (
         process(capabilities={"bounding": ["CAP_KILL", "CAP_NOPE"]}),
