@@ -21,7 +21,7 @@ import _pyoci  # built into the interpreter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from codecs import CodecInfo
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from types import ModuleType
     from typing import Any
 
@@ -282,6 +282,16 @@ def begin(boot: "ModuleType", rest: Rest, snapshot: "Snapshot | None" = None) ->
     boot.begin(rest.directory)
 
 
+def fork_after(extensions: Extensions) -> "Callable[[], int]":
+    """fork(2) with nothing put off.  A hook of os.register_at_fork would swallow a signal that interrupts it."""
+
+    def fork() -> int:
+        extensions.load_all()
+        return posix.fork()
+
+    return fork
+
+
 def sources_of(boot: "ModuleType") -> "list[str]":
     """The files that the image was made of, where they may be edited; none but in an editable installation."""
     if not boot.SOURCE:
@@ -334,7 +344,7 @@ def make_image() -> None:
     _pyoci.resume = resume
     _pyoci.is_current = is_current
     _pyoci.load = extensions.load
-    os.register_at_fork(before=extensions.load_all)
+    os.fork = fork_after(extensions)
     extensions.known = None
     sys.argv.clear()  # paths of the build
     sys.executable = _pyoci.PYTHON = ""

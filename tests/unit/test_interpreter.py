@@ -357,6 +357,26 @@ os.waitpid(pid, 0)
     assert told(bare, code.replace("os.dup2", "sys.meta_path.clear(); os.dup2")) == "grandchild"
 
 
+def test_a_signal_before_a_fork_is_not_lost(bare):
+    """What interrupts a fork has to be seen by whoever forks: found by killing `run` at any moment."""
+    code = """
+import _signal
+class Interrupted(BaseException):
+    pass
+def load_all():
+    raise Interrupted
+if hasattr(os.fork, "__closure__"):
+    os.fork.__closure__[0].cell_contents.load_all = load_all
+    try:
+        os.fork()
+    except Interrupted:
+        os.write(1, b"interrupted")
+else:
+    os.write(1, b"no image")
+"""
+    assert told(bare, code) == ("interrupted" if is_image(bare / "bin" / "pyoci-interpreter") else "no image")
+
+
 def test_a_child_loads_nothing_itself(bare):
     """Not even before it has frozen all imports: it may have joined a mount namespace that is not the host's."""
     code = """
