@@ -61,6 +61,10 @@ def make_restrictions(config: "Config") -> "list[Operation]":
     steps: list[Operation] = []
     for index, path in enumerate(linux.get("readonlyPaths", [])):
         steps.append(ReadonlyPath(".linux.readonlyPaths[%d]" % index, path))
+    masked = set()
     for index, path in enumerate(linux.get("maskedPaths", [])):
+        if path in masked:
+            continue  # one mask over another hides nothing more
+        masked.add(path)
         steps.append(MaskPath(".linux.maskedPaths[%d]" % index, path, label))
     return steps
