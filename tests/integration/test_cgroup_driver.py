@@ -671,7 +671,10 @@ def test_sub_cgroups_for_exec_stay_below_the_container(make):
         if "cpuset" in directory.controllers:
             for file in ("cpuset.cpus", "cpuset.mems"):
                 tree.write(directory.path + "/sub/" + file, tree.read(directory.path + "/" + file))
-    sub = cgroup.below("../../sub")
+    for outside in ("..", "../../sub", "/../sub", "sub/../.."):
+        with pytest.raises(OperationError, match="is not a sub cgroup path"):
+            cgroup.below(outside)
+    sub = cgroup.below("sub/../sub")
     assert [d.path for d in sub.directories] == [d.path + "/sub" for d in cgroup.directories]
     assert cgroup.below("/") is cgroup
     with pytest.raises(OperationError, match="no such file or directory"):

@@ -182,3 +182,9 @@ def test_a_configured_ptmx_is_told_to_have_no_effect():
     devices = [{"path": "/dev/ptmx", "type": "c", "major": 5, "minor": 2}]
     plan = plan_of(config_of(devices=devices))
     assert plan.warnings == [".linux.devices[0]: /dev/ptmx is always a link to pts/ptmx"]
+
+
+def test_a_path_that_is_listed_twice_is_masked_once():
+    config = config_of(maskedPaths=["/proc/keys", "/x", "/proc/keys"])
+    masks = [step.where for step in plan_of(config).jail if step.where.startswith(".linux.maskedPaths")]
+    assert masks == [".linux.maskedPaths[0]", ".linux.maskedPaths[1]"]
