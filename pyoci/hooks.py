@@ -12,6 +12,7 @@ from errno import ENOENT
 
 from pyoci.errors import HookError, errno_text
 from pyoci.kernel.process import PR_SET_PDEATHSIG, keep_only, prctl, reset_signals
+from pyoci.kernel.seccomp import set_mode_filter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ def run_hook(
     cwd: int | str,
     env: "dict[bytes, bytes] | None" = None,
     outputs: tuple[int, int] = (-1, -1),
+    seccomp_filter: "tuple[bytes, int] | None" = None,
 ) -> None:
     """Run `hook` to its end with `state` on its standard input.
 
     cwd: a directory as a path or descriptor.  env: the environment for a hook that names none (default: ours).
     outputs: descriptors for its standard output and error; -1: what it prints there is for the error's message.
+    seccomp_filter: (program in the kernel's form, flags) to put it under right before its execve.
     Raises HookError when it cannot be started, fails, is killed or runs past its timeout; then its whole
     process group is killed.  What it prints is read as long as it lives, never to the end of file: a
     grandchild may hold the pipe open for ever.
@@ -53,7 +56,7 @@ def run_hook(
     pid = os.fork()
     if pid == 0:
         out_fd, err_fd = (write_fd if fd < 0 else fd for fd in outputs)
-        _become(path, argv, environment, cwd, (stdin_fd, out_fd, err_fd), error_write)
+        _become(path, argv, environment, cwd, (stdin_fd, out_fd, err_fd), error_write, seccomp_filter)
     for fd in (stdin_fd, write_fd, error_write):
         os.close(fd)
     try:
@@ -73,7 +76,11 @@ def run_hook(
         os.close(read_fd)
     code = os.waitstatus_to_exitcode(status)
     if code:
-        words = "exit status %d" % code if code > 0 else "signal: %d" % -code
+        words = (
+            "exit status %d" % code
+            if code > 0
+            else "signal: %s" % (_signal.strsignal(-code) or "%d" % -code).lower()
+        )
         text = output.decode("utf-8", "backslashreplace").strip()
         message = "%s: %s" % (name, words)
         if text:
@@ -90,7 +97,13 @@ def _environment(entries: list[str]) -> "dict[bytes, bytes]":
 
 
 def _become(
-    path: str, argv: list[bytes], env: object, cwd: int | str, streams: tuple[int, int, int], error_fd: int
+    path: str,
+    argv: list[bytes],
+    env: object,
+    cwd: int | str,
+    streams: tuple[int, int, int],
+    error_fd: int,
+    seccomp_filter: "tuple[bytes, int] | None",
 ) -> None:
     """The child's side of the fork; never returns."""
     try:
@@ -105,6 +118,8 @@ def _become(
         keep_only([0, 1, 2, error_fd])
         reset_signals()
         _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+        if seccomp_filter is not None:
+            set_mode_filter(*seccomp_filter)
         os.execve(path, argv, env)  # type: ignore[arg-type]
     except OSError as error:
         os.write(error_fd, b"%d" % (error.errno or 0))

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pyoci.config.types import Config, IDMapping, Linux
 
 MAX_HOSTNAME = 64  # bytes, __NEW_UTS_LEN
+MAX_NODES = 1024  # MAX_NUMNODES with the highest NODES_SHIFT of all architectures
 
 
 def _spaces(linux: "Linux") -> dict[str, str]:
@@ -192,6 +193,9 @@ def _memory_policy(config: "Config", linux: "Linux", found: list[Fault]) -> None
             found.append(Fault(at + ".flags", "%s takes no flags" % mode, "leave flags out"))
     elif mode != "MPOL_PREFERRED" and not nodes:
         found.append(Fault(at, "%s needs at least one node" % mode, "nodes such as 0 or 0-1"))
+    highest = max((int(number) for number in nodes.replace("-", ",").split(",") if number.strip()), default=0)
+    if highest >= MAX_NODES:
+        found.append(Fault(at + ".nodes", "no kernel has a node %d" % highest, "nodes below %d" % MAX_NODES))
     if "MPOL_F_STATIC_NODES" in flags and "MPOL_F_RELATIVE_NODES" in flags:
         found.append(Fault(at + ".flags", "static and relative nodes exclude each other", "keep one of the two"))
 

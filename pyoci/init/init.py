@@ -271,6 +271,7 @@ def _finish(job: "Job", path: str) -> None:
                     cwd=process.cwd,
                     env=environment,
                     outputs=job.hook_outputs,
+                    seccomp_filter=None if job.filter_program is None else (job.filter_program, job.filter_flags),
                 )
         seal.become(process, path, job.filter_program, job.filter_flags, last_fd=job.last_fd, executor=job.executor)
     except BaseException as error:

@@ -130,6 +130,28 @@ def test_start_container_runs_as_the_user_of_the_container(record, container, re
     assert report["root"] == "/"
 
 
+@pytest.mark.parametrize("nnp", [True, False])
+@pytest.mark.parametrize("action", ["SCMP_ACT_KILL_PROCESS", "SCMP_ACT_ERRNO"])
+def test_start_container_is_under_the_seccomp_filter(record, container, reports, nnp, action):
+    """R-162: what runs in the container runs under its filter; the other hooks run on the host's side, without."""
+    profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": action}]}
+    hook = record("startContainer", "--mkdir", "/data/made")
+    edits = {
+        "linux": {"seccomp": profile},
+        "process": {"noNewPrivileges": nnp},
+        "hooks": {"startContainer": [hook]},
+    }
+    one = container(RW, edits)
+    os.makedirs(one.bundle.inside("/data"), exist_ok=True)
+    one.create()
+    if action == "SCMP_ACT_ERRNO":
+        one.start()
+        assert reports(one, "startContainer")["status"]["Seccomp"] == "2"
+    else:
+        one.runtime("start", one.id).failed("signal: bad system call")
+    assert not os.path.exists(one.bundle.inside("/data/made"))
+
+
 def test_hooks_run_in_order(container, work, tools):
     """R-056, R-167, R-171."""
     log = work + "/log"

@@ -531,6 +531,7 @@ def test_memory_policy(inspect):
         {"mode": "MPOL_NOPE"},
         {"mode": "MPOL_BIND", "nodes": "x"},
         {"mode": "MPOL_BIND"},
+        {"mode": "MPOL_BIND", "nodes": "0-9876543210"},
         {"mode": "MPOL_DEFAULT", "flags": ["X"]},
     ],
 )

@@ -183,6 +183,8 @@ REFUSED = [
     (linux(netDevices={"eth0.7": {"name": "x%d%d"}}), '.linux.netDevices["eth0.7"].name', "only in one %d"),
     (linux(netDevices={"eth0": {"name": "x%s"}}), ".linux.netDevices.eth0.name", "only in one %d"),
     (linux(memoryPolicy={"mode": "MPOL_BIND"}), ".linux.memoryPolicy", "at least one node"),
+    (linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "0-9876543210"}), ".linux.memoryPolicy.nodes", "node 9876543210"),
+    (linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "7, 1024"}), ".linux.memoryPolicy.nodes", "no kernel has"),
     (linux(memoryPolicy={"mode": "MPOL_LOCAL", "nodes": "0"}), ".linux.memoryPolicy.nodes", "takes no nodes"),
     (
         linux(memoryPolicy={"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"]}),
